@@ -1,0 +1,1 @@
+"""Customer analytics as reproducible notebooks."""

@@ -1,0 +1,380 @@
+"""Which order lines count as sales, which as returns, and where every other line went.
+
+A *sale* is a line of goods or services charged to somebody. A *return* is a line of a returned or
+cancelled invoice; it is a fact of its own with positive amounts and reduces spend (Q-16). A return
+*reverses* a sale when customer, product, quantity and price are the same and the sale is the latest
+one before it: such a sale was never a purchase in the end. An *exact duplicate* repeats every
+column of an earlier line of the source.
+
+Each line meets one fate: kept, quarantined (it broke a rule and waits for its owner, whole and with
+the reason) or removed (it is well-formed but not a sale or a return). Nothing else can happen to
+it, and the ledger proves it (CLN-05, CLN-09).
+"""
+
+from __future__ import annotations
+
+import ibis
+from ibis import _
+
+from crm.tables import STRIDE
+
+REMOVED = {  # well-formed, but neither sale nor return
+    "duplicate": "the same line stands earlier, and the mapping says to drop it (CLN-05)",
+    "adjustment": "an entry of the accounts, not a sale",
+    "test": "a test order (CLN-07)",
+}
+QUARANTINED = {  # broke a rule
+    "missing": "a required field is empty (CLN-06)",
+    "price below zero": "an amount may not be negative (CLN-02)",
+    "quantity not above zero": "a sale needs a quantity above zero (CLN-08)",
+    "order of two customers": "one order number names two customers (CLN-08)",
+}
+CONTENT = (  # two lines with the same content are exact duplicates
+    "source", "order_id", "kind", "customer_key", "product_id", "product_name", "category",
+    "quantity", "unit_price", "ordered_at", "channel", "country",
+)  # fmt: skip
+REQUIRED = ("order_id", "product_id", "quantity", "unit_price", "ordered_at")
+
+
+class LedgerError(ValueError):
+    """Rows were lost or doubled, or too many were quarantined."""
+
+
+def duplicates(lines: ibis.Table) -> ibis.Table:
+    """One line that repeats an earlier one in every column: `line`.
+
+    Lines are first compared by a hash, which rules out nearly all of them; only those that share
+    one are compared column by column, so the answer is exact.
+    """
+    mark = lines[CONTENT[0]].fill_null("").hash()
+    for name in CONTENT[1:]:
+        mark = mark ^ (lines[name].cast("string").fill_null("") + f"\x1f{name}").hash()
+    marked = lines.mutate(mark=mark)
+    shared = marked.group_by("mark").having(_.count() > 1).agg()
+    suspects = marked.semi_join(shared, "mark")
+    place = ibis.row_number().over(group_by=CONTENT, order_by=suspects.line)
+    return suspects.mutate(place=place).filter(_.place > 0).select("line")
+
+
+def dropping(policies: list[str]) -> list[int]:
+    """Numbers of the files whose policy is to drop exact duplicates, in the mapping's order.
+
+    Examples
+    --------
+    >>> dropping(["drop", "keep", "drop"])
+    [0, 2]
+    """
+    return [number for number, policy in enumerate(policies) if policy == "drop"]
+
+
+def mixed_orders(lines: ibis.Table) -> ibis.Table:
+    """One order number that names more than one customer: `order_id`."""
+    named = lines.filter(_.customer_key.notnull())
+    ends = named.group_by("order_id").agg(first=_.customer_key.min(), last=_.customer_key.max())
+    return ends.filter(_.first != _.last).select("order_id")
+
+
+def judge(
+    lines: ibis.Table, repeats: ibis.Table, mixed: ibis.Table, *, drop_files: list[int]
+) -> ibis.Table:
+    """One line as it arrived, with `amount`, `is_duplicate`, its `fate` and the `reason`.
+
+    Parameters
+    ----------
+    lines
+        `staged/order_lines`.
+    repeats, mixed
+        What `duplicates` and `mixed_orders` found.
+    drop_files
+        Numbers of the files whose exact duplicates are dropped; elsewhere they are only flagged.
+    """
+    doubled = repeats.select(repeat=_.line)
+    torn = mixed.select(torn=_.order_id)
+    joined = lines.left_join(doubled, lines.line == doubled.repeat)
+    joined = joined.left_join(torn, joined.order_id == torn.torn)
+    judged = joined.mutate(amount=_.quantity * _.unit_price, is_duplicate=_.repeat.notnull())
+    judged = judged.mutate(reason=_reason(judged, drop_files)).mutate(fate=_fate())
+    return judged.drop("repeat", "torn")
+
+
+def reversals(judged: ibis.Table) -> ibis.Table:
+    """One sale that a later return cancels whole: `sale_line`, `return_line`.
+
+    Each return takes the latest sale before it with the same customer, product, quantity and
+    price; a sale is reversed once, by its first return.
+    """
+    same = ("customer_key", "product_id", "unit_price")
+    back = judged.filter(_.fate == "kept", _.kind == "return", _.customer_key.notnull()).select(
+        *same, units=_.quantity.abs(), return_line=_.line, returned_at=_.ordered_at
+    )
+    sold = judged.filter(_.fate == "kept", _.kind == "sale", _.customer_key.notnull()).select(
+        *same, units=_.quantity, sale_line=_.line, ordered_at=_.ordered_at
+    )
+    pairs = sold.inner_join(back, [*same, "units"]).filter(_.ordered_at <= _.returned_at)
+    newest = ibis.row_number().over(
+        group_by="return_line", order_by=[ibis.desc("ordered_at"), ibis.desc("sale_line")]
+    )
+    pairs = pairs.mutate(choice=newest).filter(_.choice == 0)
+    first = ibis.row_number().over(group_by="sale_line", order_by=["returned_at", "return_line"])
+    return pairs.mutate(turn=first).filter(_.turn == 0).select("sale_line", "return_line")
+
+
+def items(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+    """One line sold, as in `clean/order_items`."""
+    sold = judged.filter(_.fate == "kept", _.kind == "sale")
+    joined = sold.left_join(reversed, sold.line == reversed.sale_line)
+    return joined.select(
+        "source", "order_id", "line", "customer_key", "product_id", "ordered_at", "quantity",
+        "unit_price", "amount", "is_duplicate", is_reversed=_.sale_line.notnull(),
+    )  # fmt: skip
+
+
+def returns(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+    """One line returned or cancelled, quantity and amount positive, as in `clean/returns`."""
+    back = judged.filter(_.fate == "kept", _.kind == "return")
+    joined = back.left_join(reversed, back.line == reversed.return_line)
+    return joined.select(
+        "source", "line", "customer_key", "product_id", "country", "unit_price",
+        return_id=_.order_id, returned_at=_.ordered_at, quantity=_.quantity.abs(),
+        amount=_.amount.abs(), is_matched=_.return_line.notnull(),
+    )  # fmt: skip
+
+
+def orders(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+    """One order with at least one sale, as in `clean/orders`."""
+    sold = judged.filter(_.fate == "kept", _.kind == "sale")
+    joined = sold.left_join(reversed, sold.line == reversed.sale_line)
+    undone = ibis.ifelse(joined.sale_line.notnull(), joined.amount, 0)
+    return (
+        joined.mutate(undone=undone)
+        .group_by("source", "order_id")
+        .agg(
+            customer_key=_.customer_key.max(),
+            ordered_at=_.ordered_at.min(),
+            channel=_.channel.max(),
+            country=_.country.max(),
+            lines=_.count(),
+            amount=_.amount.sum(),
+            reversed=_.undone.sum(),
+        )
+    )
+
+
+def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str]) -> ibis.Table:
+    """One product, as in `clean/products`: the catalogue's name, else the commonest on the lines.
+
+    Codes in `non_products` (postage, fees, vouchers, manual entries) are marked, so that no list
+    of best products names the postage.
+    """
+    said = (
+        lines.filter(_.product_id.notnull())
+        .group_by("source", "product_id", "product_name", "category")
+        .agg(times=_.count())
+    )
+    best = ibis.row_number().over(
+        group_by=["source", "product_id"],
+        order_by=[said.product_name.isnull(), ibis.desc("times"), "product_name", "category"],
+    )
+    commonest = said.mutate(place=best).filter(_.place == 0).drop("place", "times")
+    joined = commonest.outer_join(catalogue, ["source", "product_id"])
+    code = ibis.coalesce(joined.product_id, joined.product_id_right)
+    return joined.select(
+        source=ibis.coalesce(_.source, _.source_right),
+        product_id=code,
+        product_name=ibis.coalesce(_.product_name_right, _.product_name, code),
+        category=ibis.coalesce(_.category_right, _.category),
+        is_product=~code.isin(non_products) if non_products else ibis.literal(True),
+    )
+
+
+def customers(records: ibis.Table, lines: ibis.Table) -> ibis.Table:
+    """One customer that a record or a line names, as in `clean/customers`."""
+    named = lines.filter(_.customer_key.notnull()).select("source", "customer_key").distinct()
+    joined = named.outer_join(records, ["source", "customer_key"])
+    return joined.select(
+        source=ibis.coalesce(_.source, _.source_right),
+        customer_key=ibis.coalesce(_.customer_key, _.customer_key_right),
+        **{c: joined[c] for c in ("registered_on", "industry", "gender", "city", "acquisition")},
+    )
+
+
+def quarantine(judged: ibis.Table) -> ibis.Table:
+    """One quarantined line, whole, with the rule it failed, as in `clean/quarantine`."""
+    return judged.filter(_.fate == "quarantined").drop("fate", "amount", "is_duplicate")
+
+
+def ledger(judged: ibis.Table) -> ibis.Table:
+    """Rows and money of one fate and reason, as in `clean/ledger`."""
+    kept = ibis.ifelse(_.kind == "return", "return", "sale")
+    named = judged.mutate(table=ibis.literal("order_lines"), reason=ibis.coalesce(_.reason, kept))
+    return named.group_by("table", "fate", "reason").agg(
+        rows=_.count(), amount=_.amount.sum().fill_null(0)
+    )
+
+
+def facts(judged: ibis.Table) -> ibis.Table:
+    """One row of counts: lines, those of each fate, and those without a customer."""
+    kept = judged.fate == "kept"
+    return judged.aggregate(
+        lines=_.count(),
+        kept=kept.sum().fill_null(0),
+        kept_share=kept.cast("float64").mean().fill_null(0),
+        sale_lines=(kept & (_.kind != "return")).sum().fill_null(0),
+        return_lines=(kept & (_.kind == "return")).sum().fill_null(0),
+        quarantined=(_.fate == "quarantined").sum().fill_null(0),
+        removed=(_.fate == "removed").sum().fill_null(0),
+        duplicates=_.is_duplicate.sum().fill_null(0),
+        unknown_lines=_.customer_key.isnull().sum().fill_null(0),
+        unknown_share=_.customer_key.isnull().cast("float64").mean().fill_null(0),
+    )
+
+
+def choices(judged: ibis.Table) -> ibis.Table:
+    """One way to count sales: `choice`, lines, customers and sales under it.
+
+    Every choice counts lines with a price and a quantity above zero that are no returns.
+    """
+    is_sale = (judged.kind == "sale") & (judged.amount > 0) & (judged.quantity > 0)
+    sold = judged.filter(is_sale, judged.reason.isnull() | (judged.reason == "duplicate"))
+    ways = {
+        "all": sold,
+        "without exact duplicates": sold.filter(~_.is_duplicate),
+        "customer known": sold.filter(_.customer_key.notnull()),
+        "customer known, without exact duplicates": sold.filter(
+            _.customer_key.notnull(), ~_.is_duplicate
+        ),
+    }
+    parts = [
+        way.aggregate(
+            lines=_.count(), customers=_.customer_key.nunique(), sales=_.amount.sum().fill_null(0)
+        ).select("lines", "customers", "sales", choice=ibis.literal(name), place=ibis.literal(i))
+        for i, (name, way) in enumerate(ways.items())
+    ]
+    return ibis.union(*parts).order_by("place").select("choice", "lines", "customers", "sales")
+
+
+def named(choices) -> dict:
+    """The counts of `choices` (a frame) as metrics: `known_lines`, `known_unique_sales`, ….
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> one = {"choice": ["customer known"], "lines": [2], "customers": [1], "sales": [9.5]}
+    >>> named(pd.DataFrame(one))
+    {'known_lines': 2, 'known_customers': 1, 'known_sales': 9.5}
+    """
+    prefix = {
+        "all": "all", "without exact duplicates": "unique", "customer known": "known",
+        "customer known, without exact duplicates": "known_unique",
+    }  # fmt: skip
+    return {
+        f"{prefix[row['choice']]}_{column}": row[column]
+        for row in choices.to_dict("records")
+        for column in ("lines", "customers", "sales")
+    }
+
+
+def undone(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+    """One sale that a later return cancelled whole: order_id, product_name, amount, hours."""
+    sold = judged.select(
+        "order_id", "product_name", "amount", sale_line=_.line, ordered_at=_.ordered_at
+    ).inner_join(reversed, "sale_line")
+    back = judged.select(return_line=_.line, returned_at=_.ordered_at)
+    pairs = sold.inner_join(back, "return_line")
+    minutes = pairs.returned_at.delta(pairs.ordered_at, unit="minute")
+    return pairs.mutate(hours=minutes / 60.0).select(
+        "order_id", "product_name", "amount", "ordered_at", "hours", "sale_line"
+    )
+
+
+def undone_facts(undone: ibis.Table) -> ibis.Table:
+    """One row: how many sales were cancelled whole, what they were worth, and the largest."""
+    return undone.aggregate(
+        reversed_lines=_.count(),
+        reversed_amount=_.amount.sum().fill_null(0),
+        largest_reversed=_.amount.max().fill_null(0),
+        largest_reversed_hours=_.hours.argmax(_.amount).fill_null(0),
+    )
+
+
+def largest(undone: ibis.Table, *, top: int = 10) -> ibis.Table:
+    """The `top` sales cancelled whole, by amount."""
+    best = undone.order_by(_.amount.desc(), _.sale_line).limit(top)
+    return best.select("order_id", "product_name", "amount", "ordered_at", "hours")
+
+
+def balance(
+    ledger,
+    *,
+    rows_in: int,
+    sale: int,
+    returned: int,
+    quarantined: int,
+    max_share: float = 0.05,
+) -> None:
+    """Raise `LedgerError` unless in = kept + quarantined + removed, and each table has its part.
+
+    Parameters
+    ----------
+    ledger
+        The ledger as a frame.
+    rows_in
+        Lines that arrived.
+    sale, returned, quarantined
+        Rows written to order_items, returns and quarantine.
+    max_share
+        Share of quarantined lines above which the run stops (CLN-09).
+
+    Raises
+    ------
+    LedgerError
+        A row was lost or doubled, or too many are quarantined; the message names the rule.
+    """
+    booked = _booked(ledger)
+    if sum(booked.values()) != rows_in:
+        raise LedgerError(
+            f"{rows_in} lines came in, the ledger accounts for {sum(booked.values())}"
+        )
+    written = {"sale": sale, "return": returned, "quarantined": quarantined}
+    for name, rows in written.items():
+        if booked.get(name, 0) != rows:
+            raise LedgerError(
+                f"the ledger has {booked.get(name, 0)} rows of {name!r}, its table has {rows}"
+            )
+    if quarantined > max_share * rows_in:
+        waiting = ledger[ledger["fate"] == "quarantined"]
+        worst = waiting.nlargest(1, "rows").iloc[0]
+        raise LedgerError(
+            f"{quarantined} of {rows_in} order lines are quarantined, more than "
+            f"clean.balance.max_share {max_share:.1%} allows; most of them ({worst['rows']}) "
+            f"because: {QUARANTINED[worst['reason']]}. Mend the source, or raise the limit in "
+            "params.yaml"
+        )
+
+
+def _booked(ledger) -> dict[str, int]:
+    """Rows by fate, the kept ones by kind."""
+    where = ledger["reason"].where(ledger["fate"] == "kept", ledger["fate"])
+    return ledger.groupby(where)["rows"].sum().to_dict()
+
+
+def _reason(judged: ibis.Table, drop_files: list[int]):
+    """The first rule that a line breaks; empty for a line that is kept."""
+    file = judged.line // STRIDE
+    missing = ibis.or_(*(judged[name].isnull() for name in REQUIRED))
+    dropped = judged.is_duplicate & file.isin(drop_files) if drop_files else ibis.literal(False)
+    is_sale = judged.kind == "sale"
+    return ibis.cases(
+        (dropped, "duplicate"),
+        (judged.kind.isin(["adjustment", "test"]), judged.kind),
+        (missing, "missing"),
+        (judged.unit_price < 0, "price below zero"),
+        ((is_sale & (judged.quantity <= 0)) | (judged.quantity == 0), "quantity not above zero"),
+        (judged.torn.notnull(), "order of two customers"),
+    )
+
+
+def _fate():
+    return ibis.cases(
+        (_.reason.isnull(), "kept"), (_.reason.isin(list(REMOVED)), "removed"), else_="quarantined"
+    )

@@ -1,0 +1,92 @@
+"""Who is who: every source key and the one customer it belongs to.
+
+For now one source key is one customer. The customer id is opaque: a keyed hash of source and key,
+so it stays the same on every run and tells nothing to somebody without the key (C360-01).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crm.vault import pseudonyms
+
+if TYPE_CHECKING:
+    import ibis
+    import pandas as pd
+
+OWN_KEY = "own key"  # the rule: a source key stands for itself
+
+
+class IdentityError(ValueError):
+    """Two source keys fell on one id, or a fact lost its customer."""
+
+
+def link(source_keys: pd.DataFrame, *, key: bytes) -> pd.DataFrame:
+    """One source key and its customer, as in `tables/identity_map` (C360-02).
+
+    Parameters
+    ----------
+    source_keys
+        Columns `source` and `customer_key`, each pair once.
+    key
+        The pseudonym key.
+
+    Raises
+    ------
+    IdentityError
+        Two keys have the same id; at 64 bits this is not expected below 10^8 customers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> keys = pd.DataFrame({"source": ["shop"], "customer_key": ["10001"]})
+    >>> link(keys, key=b"k")[["customer_key", "rule", "confidence"]].values.tolist()
+    [['10001', 'own key', 1.0]]
+    """
+    linked = source_keys[["source", "customer_key"]].reset_index(drop=True)
+    ids: list[str] = []
+    for source, group in linked.groupby("source", sort=False):
+        ids += pseudonyms(source, group["customer_key"].tolist(), key=key)
+    order = [i for _, group in linked.groupby("source", sort=False) for i in group.index]
+    linked = linked.assign(customer_id="", rule=OWN_KEY, confidence=1.0)
+    linked.loc[order, "customer_id"] = ids
+    if linked["customer_id"].duplicated().any():
+        raise IdentityError("two source keys have the same customer id: use a longer id")
+    return linked[["source", "customer_key", "customer_id", "rule", "confidence"]]
+
+
+def attach(rows: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
+    """The rows with `customer_id` in place of `customer_key`; rows without a customer stay."""
+    known = identity_map.select("source", "customer_key", "customer_id")
+    joined = rows.left_join(known, ["source", "customer_key"])
+    return joined.drop("customer_key", "source_right", "customer_key_right")
+
+
+def coverage(before: ibis.Table, after: ibis.Table) -> ibis.Table:
+    """One row: orders, orders with a customer before and after the join, and their share."""
+    sums = before.aggregate(
+        orders=before.count(), keyed_orders=before.customer_key.notnull().sum().fill_null(0)
+    )
+    named = after.aggregate(
+        joined_orders=after.count(),
+        named_orders=after.customer_id.notnull().sum().fill_null(0),
+        named_share=after.customer_id.notnull().cast("float64").mean().fill_null(0),
+    )
+    return sums.cross_join(named)
+
+
+def assert_whole(found: dict) -> None:
+    """Raise `IdentityError` if the join lost or doubled an order, or left a key without customer.
+
+    Examples
+    --------
+    >>> assert_whole({"orders": 2, "joined_orders": 2, "keyed_orders": 1, "named_orders": 1})
+    """
+    if found["orders"] != found["joined_orders"]:
+        raise IdentityError(
+            f"{found['orders']} orders went into the join, {found['joined_orders']} came out"
+        )
+    if found["keyed_orders"] != found["named_orders"]:
+        raise IdentityError(
+            f"{found['keyed_orders']} orders name a source key, {found['named_orders']} a customer"
+        )

@@ -1,0 +1,640 @@
+"""The mapping of one source: which column of which raw file feeds which canonical field.
+
+A *source* is a folder `data/sources/<name>/`; its `mapping.yaml` names the raw files in
+`data/raw/<name>/` and, for each, the columns that feed a staged table of `crm.tables`.
+A *feed* is one field and where its values come from. A *problem* is something a person has to
+mend, in the mapping or in a file; all of them are found before any is shown (ING-03).
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from crm.tables import Column, lookup
+
+UNITS = {"cent": "0.01", "thousand": "1000", "wan": "10000"}  # ING-24; wan is 万
+DUPLICATES = ("keep", "drop")  # CLN-05
+SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".parquet")
+PRODUCED = ("source", "line")  # columns that ingest writes itself
+
+_TABLES = ("customers", "order_lines", "products")
+_TOP_KEYS = ("title", "about", "origin", "licence", "public", "files", "non_products")
+_FILE_KEYS = ("table", "path", "sheet", "delimiter", "encoding", "duplicates", "columns")
+_OPTIONS = {  # option of a feed: the types of field that take it
+    "format": ("date", "timestamp"),
+    "thousands": ("money", "quantity"),
+    "decimal": ("money", "quantity"),
+    "unit": ("money", "quantity"),
+    "starts_with": ("string",),
+    "codes": ("string",),
+    "default": ("string",),
+    "strip_suffix": ("string",),
+}
+_FEED_KEYS = ("column", "value", *_OPTIONS)
+_DIRECTIVES = set("YymdbBHIMSfpaAj%")
+_DAYS = (  # date formats that `formats` recognises, the likelier first
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y.%m.%d",
+    "%Y年%m月%d日",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+)
+_TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_FORMATS = (*(day + time for day in _DAYS for time in _TIMES), "%Y%m%d%H%M%S")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend: where it is, what was found, what was expected, how to mend it."""
+
+    where: str
+    found: str
+    expected: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found}; expected {self.expected}; {self.mend}"
+
+
+class SourceError(ValueError):
+    """A mapping or a raw file has problems; the message lists all of them, one a line."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One canonical field and where its values come from.
+
+    `column` is a column of the raw file, or None when `value` is a constant. `codes` and
+    `starts_with` are pairs of what is found and what it means; `default` stands for anything
+    they do not list, empty cells included.
+    """
+
+    field: str
+    column: str | None = None
+    value: str | None = None
+    format: tuple[str, ...] = ()
+    thousands: str | None = None
+    decimal: str = "."
+    unit: str | None = None
+    starts_with: tuple[tuple[str, str], ...] = ()
+    codes: tuple[tuple[str, str], ...] = ()
+    default: str | None = None
+    strip_suffix: str | None = None
+
+
+@dataclass(frozen=True)
+class File:
+    """One entry below `files`: the table it feeds, the names it may have, its feeds."""
+
+    table: str
+    paths: tuple[str, ...]
+    feeds: tuple[Feed, ...] = ()
+    sheet: str | None = None
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    duplicates: str | None = None
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """One source: how it is presented, its files, and the codes that are no products."""
+
+    name: str
+    title: str
+    about: str = ""
+    origin: str = ""
+    licence: str = ""
+    public: bool = False
+    files: tuple[File, ...] = ()
+    non_products: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """Where the mapping lies, as messages name it."""
+        return f"data/sources/{self.name}/mapping.yaml"
+
+
+def load(path: str | Path) -> Mapping:
+    """The mapping in a file; raises `SourceError` with every problem it has."""
+    mapping, problems = check(path)
+    if mapping is None or problems:
+        raise SourceError(problems)
+    return mapping
+
+
+def check(path: str | Path) -> tuple[Mapping | None, list[Problem]]:
+    """The mapping in `data/sources/<name>/mapping.yaml`, or None, and all its problems.
+
+    The source is named by the folder of the file.
+    """
+    path = Path(path)
+    name = path.resolve().parent.name
+    doc = _Doc(f"data/sources/{name}/mapping.yaml")
+    try:
+        data = _read(path.read_bytes(), doc)
+    except FileNotFoundError:
+        doc.add(
+            (),
+            "the file is not there",
+            "one mapping for each source",
+            f"write one by hand, or let `crm draft {name} FILES` propose it",
+        )
+        data = None
+    if not isinstance(data, dict):
+        if not doc.problems:
+            doc.add((), "no keys", "the keys " + ", ".join(_TOP_KEYS), "write the mapping")
+        return None, doc.problems
+    mapping = _mapping(name, data, doc)
+    return (None if doc.problems else mapping), doc.problems
+
+
+def fields(table: str) -> dict[str, Column]:
+    """The fields that a mapping may feed in a table, personal ones included.
+
+    Examples
+    --------
+    >>> sorted(fields("products"))
+    ['category', 'product_id', 'product_name']
+    """
+    columns = list(lookup(f"staged/{table}").columns)
+    if table == "customers":
+        columns += [c for c in lookup("vault/customers").columns if c.personal]
+    return {column.name: column for column in columns if column.name not in PRODUCED}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The hint `did you mean 'x'?` where one of the known words is near, and the list of them.
+
+    Examples
+    --------
+    >>> did_you_mean("colour", ["color", "size"])
+    "did you mean 'color'? There are: color, size"
+    """
+    known = list(known)
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
+    hint = f"did you mean {folded[near[0]]!r}? " if near else ""
+    return f"{hint}There are: {', '.join(known)}"
+
+
+def formats(values: Iterable[str]) -> list[str]:
+    """The date formats that read every one of the values, the likelier first.
+
+    Examples
+    --------
+    >>> formats(["12/1/2010 8:26", "12/31/2010 17:00"])
+    ['%m/%d/%Y %H:%M']
+    """
+    values = list(values)
+    return [f for f in _FORMATS if values and all(_reads(value, f) for value in values)]
+
+
+def _reads(value: str, pattern: str) -> bool:
+    try:
+        datetime.strptime(value, pattern)
+    except ValueError:
+        return False
+    return True
+
+
+# --- reading YAML: every scalar stays the text that was typed, so that `00123` keeps its zeros
+
+
+@dataclass
+class _Doc:
+    """The lines of a YAML file by path of keys, and the problems found in it so far."""
+
+    shown: str
+    lines: dict[tuple, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, at: tuple, found: str, expected: str, mend: str) -> None:
+        line = self.lines.get(at)
+        where = f"{self.shown}, line {line}" if line else self.shown
+        self.problems.append(Problem(where, found, expected, mend))
+
+
+def _read(content: bytes, doc: _Doc):
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        node = YAML(typ="safe", pure=True).compose(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        doc.lines[()] = line
+        doc.add((), "a byte that is not UTF-8", "a file saved as UTF-8", "save it as UTF-8")
+    except MarkedYAMLError as error:
+        doc.lines[()] = error.problem_mark.line + 1
+        doc.add(
+            (),
+            f"not YAML: {error.problem}",
+            "`key: value` with matching brackets and quotes",
+            "look at this line and the one above; quote text with a colon, # or bracket",
+        )
+    except YAMLError as error:
+        doc.add((), f"not YAML: {error}".splitlines()[0], "plain text", "save it as plain text")
+    else:
+        return _plain(node, (), doc)
+    return None
+
+
+def _plain(node, at: tuple, doc: _Doc):
+    """The node as dict, list, text or None; notes lines and keys that stand twice."""
+    if node is None or node.tag == "tag:yaml.org,2002:null":
+        return None
+    if node.id == "scalar":
+        return node.value
+    if node.id == "sequence":
+        for i, item in enumerate(node.value):
+            doc.lines[*at, i] = item.start_mark.line + 1
+        return [_plain(item, (*at, i), doc) for i, item in enumerate(node.value)]
+    result = {}
+    for key, value in node.value:
+        path = (*at, str(key.value))
+        doc.lines[path], first = key.start_mark.line + 1, doc.lines.get(path)
+        if key.value in result:
+            doc.add(
+                path,
+                f"the key {key.value!r} stands twice (first in line {first})",
+                "each key once",
+                "remove one of them",
+            )
+        result[str(key.value)] = _plain(value, path, doc)
+    return result
+
+
+# --- from plain data to the mapping
+
+
+def _mapping(name: str, data: dict, doc: _Doc) -> Mapping:
+    _known(data, _TOP_KEYS, (), doc)
+    texts = {
+        key: _text(data, key, (), doc, required=key == "title") or ""
+        for key in ("title", "about", "origin", "licence")
+    }
+    public = _choice(data, "public", ("true", "false"), (), doc) == "true"
+    entries = data.get("files")
+    if not isinstance(entries, list) or not entries:
+        doc.add(
+            ("files",),
+            "no list of files below `files`",
+            "one entry for each raw file",
+            "write `files:` and below it `- table: order_lines`",
+        )
+        entries = []
+    files = tuple(_file(entry, ("files", i), doc) for i, entry in enumerate(entries))
+    if entries and all(file.table != "order_lines" for file in files):
+        doc.add(
+            ("files",),
+            "no file feeds order_lines",
+            "at least one",
+            "add an entry with `table: order_lines`",
+        )
+    codes = tuple(_list(data, "non_products", (), doc))
+    return Mapping(name=name, **texts, public=public, files=files, non_products=codes)
+
+
+def _file(entry, at: tuple, doc: _Doc) -> File:
+    if not isinstance(entry, dict):
+        doc.add(
+            at,
+            f"{entry!r} is no entry",
+            "the keys " + ", ".join(_FILE_KEYS),
+            "write them below the dash",
+        )
+        return File("", ())
+    _known(entry, _FILE_KEYS, at, doc)
+    table = _choice(entry, "table", _TABLES, at, doc, required=True) or ""
+    paths = _paths(entry, at, doc)
+    feeds = _feeds(entry.get("columns"), table, (*at, "columns"), doc)
+    return File(
+        table=table,
+        paths=paths,
+        feeds=feeds,
+        sheet=_only_for(entry, "sheet", (".xlsx",), paths, at, doc),
+        delimiter=_delimiter(entry, paths, at, doc),
+        encoding=_encoding(entry, paths, at, doc),
+        duplicates=_duplicates(entry, table, at, doc),
+    )
+
+
+def _paths(entry: dict, at: tuple, doc: _Doc) -> tuple[str, ...]:
+    paths = _list(entry, "path", at, doc)
+    if not paths:
+        doc.add(at, "no `path`", "the name of a file in the raw folder", "add `path: FILE`")
+    for path in paths:
+        parts = (*PurePosixPath(path).parts, *PureWindowsPath(path).parts)
+        if ".." in parts or PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor:
+            doc.add(
+                (*at, "path"),
+                f"path {path!r} leads out of the raw folder",
+                "a name below data/raw/<source>/",
+                "copy the file there and write its name",
+            )
+        elif PurePosixPath(path).suffix.lower() not in SUFFIXES:
+            doc.add(
+                (*at, "path"),
+                f"path {path!r} is of a kind that is not read",
+                "a file that ends with " + ", ".join(SUFFIXES),
+                "save it as one of these",
+            )
+    return tuple(paths)
+
+
+def _only_for(entry: dict, key: str, suffixes, paths, at: tuple, doc: _Doc) -> str | None:
+    text = _text(entry, key, at, doc)
+    if text and paths and not any(p.lower().endswith(tuple(suffixes)) for p in paths):
+        doc.add(
+            (*at, key),
+            f"`{key}` for {paths[0]!r}",
+            f"it only with {', '.join(suffixes)}",
+            "remove it",
+        )
+    return text
+
+
+def _delimiter(entry: dict, paths, at: tuple, doc: _Doc) -> str:
+    text = _only_for(entry, "delimiter", SUFFIXES[:3], paths, at, doc)
+    if text is None:
+        return ","
+    if len(text) != 1 or text in '"\r\n':
+        doc.add(
+            (*at, "delimiter"),
+            f"delimiter {text!r}",
+            "one character",
+            'write it in double quotes, as ";" or "\\t" for the tabulator',
+        )
+    return text
+
+
+def _encoding(entry: dict, paths, at: tuple, doc: _Doc) -> str:
+    text = _only_for(entry, "encoding", SUFFIXES[:3], paths, at, doc) or "utf-8"
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        doc.add(
+            (*at, "encoding"),
+            f"unknown encoding {text!r}",
+            "a name that Python knows",
+            "try utf-8, gb18030 (Chinese Excel), latin-1 or utf-16",
+        )
+        return "utf-8"
+
+
+def _duplicates(entry: dict, table: str, at: tuple, doc: _Doc) -> str | None:
+    if table != "order_lines":
+        if "duplicates" in entry:
+            doc.add(
+                (*at, "duplicates"),
+                f"`duplicates` for table {table!r}",
+                "it only with order_lines",
+                "remove it",
+            )
+        return None
+    return _choice(entry, "duplicates", DUPLICATES, at, doc, required=True)
+
+
+def _feeds(columns, table: str, at: tuple, doc: _Doc) -> tuple[Feed, ...]:
+    if not isinstance(columns, dict) or not columns:
+        doc.add(
+            at if at in doc.lines else at[:-1],
+            "no `columns`",
+            "`field: column` for each field",
+            "add `columns:` and below it one line a field",
+        )
+        return ()
+    if table not in _TABLES:
+        return ()
+    known = fields(table)
+    feeds = []
+    for name, entry in columns.items():
+        if name in known:
+            feeds.append(_feed(known[name], entry, (*at, name), doc))
+        else:
+            doc.add(
+                (*at, name),
+                f"unknown field {name!r}",
+                f"a field of {table}",
+                did_you_mean(name, known),
+            )
+    for name, column in known.items():
+        if column.required and name not in columns:
+            doc.add(
+                at,
+                f"no column feeds the required field {name!r} ({column.about})",
+                f"all required fields of {table}",
+                f"add `{name}: COLUMN`",
+            )
+    _mapped_twice(feeds, at, doc)
+    return tuple(feeds)
+
+
+def _mapped_twice(feeds: list[Feed], at: tuple, doc: _Doc) -> None:
+    """A column may feed two fields only where one of them reads a code out of it."""
+    uses = Counter(feed.column for feed in feeds if feed.column)
+    for column, count in uses.items():
+        users = [feed for feed in feeds if feed.column == column]
+        if count > 1 and not any(feed.codes or feed.starts_with for feed in users):
+            names = " and ".join(repr(feed.field) for feed in users)
+            doc.add(
+                (*at, users[-1].field),
+                f"column {column!r} is mapped twice, to {names}",
+                "each column once, unless a field takes `codes` or `starts_with` from it",
+                "name the right column for one of them, or remove it",
+            )
+
+
+def _feed(column: Column, entry, at: tuple, doc: _Doc) -> Feed:
+    if entry and isinstance(entry, str):
+        return Feed(column.name, column=entry)
+    if not isinstance(entry, dict):
+        doc.add(
+            at,
+            f"nothing usable for field {column.name!r}",
+            "the name of a column, or a mapping with `column` or `value`",
+            "write the column's name after the colon",
+        )
+        return Feed(column.name)
+    _known(entry, _FEED_KEYS, at, doc)
+    if ("column" in entry) == ("value" in entry):
+        doc.add(
+            at,
+            f"field {column.name!r} with both or neither of `column` and `value`",
+            "exactly one of them",
+            "`column` names a column, `value` is a constant",
+        )
+    feed = Feed(
+        column.name,
+        column=_text(entry, "column", at, doc),
+        value=_text(entry, "value", at, doc),
+        format=tuple(_list(entry, "format", at, doc)),
+        thousands=_text(entry, "thousands", at, doc),
+        decimal=_text(entry, "decimal", at, doc) or ".",
+        unit=_choice(entry, "unit", UNITS, at, doc),
+        starts_with=_pairs(entry, "starts_with", at, doc),
+        codes=_pairs(entry, "codes", at, doc),
+        default=_text(entry, "default", at, doc),
+        strip_suffix=_text(entry, "strip_suffix", at, doc),
+    )
+    for found, expected, mend in _feed_problems(feed, entry, column):
+        doc.add(at, f"field {column.name!r}: {found}", expected, mend)
+    return feed
+
+
+def _feed_problems(feed: Feed, entry: dict, column: Column) -> Iterator[tuple[str, str, str]]:
+    for option, types in _OPTIONS.items():
+        if option in entry and column.type not in types:
+            yield (
+                f"`{option}` for a field of type {column.type}",
+                f"it only with {' or '.join(types)}",
+                "remove it",
+            )
+    if feed.codes and feed.starts_with:
+        yield "both `codes` and `starts_with`", "one of them", "remove one"
+    if feed.default is not None and not (feed.codes or feed.starts_with):
+        yield "`default` alone", "it with `codes` or `starts_with`", "list the codes"
+    for mark in (feed.thousands, feed.decimal):
+        if mark and (len(mark) != 1 or mark.isalnum() or mark in "+-"):
+            yield f"the mark {mark!r}", "one character such as , or .", "write it in quotes"
+    if feed.thousands == feed.decimal:
+        yield f"{feed.decimal!r} for both `thousands` and `decimal`", "two marks", "mend one"
+    for pattern in feed.format:
+        yield from _format_problems(pattern)
+    yield from _value_problems(feed, column)
+
+
+def _format_problems(pattern: str) -> Iterator[tuple[str, str, str]]:
+    found = re.findall(r"%(.?)", pattern)
+    unknown = [f"%{letter}" for letter in found if letter not in _DIRECTIVES or not letter]
+    day = {"d", "j"} & set(found) and {"Y", "y"} & set(found)
+    if unknown or not day:
+        what = f" has {unknown[0]}, which is unknown" if unknown else " names no full day"
+        yield (
+            f"date format {pattern!r}{what}",
+            "such as %Y-%m-%d or %m/%d/%Y %H:%M",
+            "%Y year, %m month, %d day, %H hour, %M minute, %S second",
+        )
+
+
+def _value_problems(feed: Feed, column: Column) -> Iterator[tuple[str, str, str]]:
+    """Constants and code values must fit the field."""
+    values = [value for _, value in (*feed.codes, *feed.starts_with)]
+    values += [value for value in (feed.value, feed.default) if value is not None]
+    for value in dict.fromkeys(values):
+        if column.codes and value not in column.codes:
+            yield (
+                f"the value {value!r}",
+                "one of " + ", ".join(column.codes),
+                did_you_mean(value, column.codes),
+            )
+    if feed.value is None:
+        return
+    if column.type in ("money", "quantity") and not re.fullmatch(r"-?\d+(\.\d+)?", feed.value):
+        yield f"the value {feed.value!r}", "digits, with . as decimal sign", "mend it"
+    if column.type in ("date", "timestamp") and not _is_iso(feed.value):
+        yield f"the value {feed.value!r}", "a date such as 2024-12-31", "mend it"
+
+
+def _is_iso(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return bool(re.match(r"\d{4}-\d\d-\d\d", text))
+
+
+# --- single values
+
+
+def _known(data: dict, keys: Iterable[str], at: tuple, doc: _Doc) -> None:
+    for key in data:
+        if key not in keys:
+            doc.add(
+                (*at, key),
+                f"unknown key {key!r}",
+                "one of the keys there are",
+                did_you_mean(key, keys),
+            )
+
+
+def _text(data: dict, key: str, at: tuple, doc: _Doc, *, required: bool = False) -> str | None:
+    value = data.get(key)
+    if isinstance(value, (dict, list)):
+        doc.add(
+            (*at, key),
+            f"`{key}` is a {'mapping' if isinstance(value, dict) else 'list'}",
+            "a single text",
+            "write one text after the colon",
+        )
+        return None
+    if not value and (required or (key in data and key in _FEED_KEYS)):
+        doc.add(
+            (*at, key) if key in data else at, f"no value for `{key}`", "a text", f"add `{key}: …`"
+        )
+    return value
+
+
+def _choice(
+    data: dict, key: str, choices: Iterable[str], at: tuple, doc: _Doc, *, required: bool = False
+) -> str | None:
+    value = _text(data, key, at, doc, required=required)
+    if value and value not in choices:
+        doc.add(
+            (*at, key),
+            f"`{key}: {value}`",
+            "one of " + ", ".join(choices),
+            did_you_mean(value, choices),
+        )
+    return value
+
+
+def _list(data: dict, key: str, at: tuple, doc: _Doc) -> list[str]:
+    """The texts of a list, or a single text as a list of one."""
+    value = data.get(key)
+    items = value if isinstance(value, list) else [] if value is None else [value]
+    texts = [item for item in items if isinstance(item, str) and item]
+    if len(texts) != len(items):
+        doc.add(
+            (*at, key),
+            f"`{key}` holds something that is no text",
+            "a text or a list of texts",
+            "write `[a, b]`",
+        )
+    return texts
+
+
+def _pairs(data: dict, key: str, at: tuple, doc: _Doc) -> tuple[tuple[str, str], ...]:
+    value = data.get(key)
+    if value is None and key not in data:
+        return ()
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        doc.add(
+            (*at, key),
+            f"`{key}` is no mapping of texts",
+            "such as `{C: return}`",
+            "write what is found, a colon and what it means",
+        )
+        return ()
+    return tuple(value.items())

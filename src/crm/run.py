@@ -1,0 +1,329 @@
+"""The `crm` command and the runner: the only place that knows papermill.
+
+Everything heavy is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from crm.project import (
+    ProjectError,
+    Spec,
+    find_root,
+    flattened,
+    load_params,
+    load_specs,
+    params_problems,
+)
+
+CELL_LIMIT = 3600  # seconds that one cell may take before the run is ended
+FAILED = "reports/failed"
+VOLATILE_CELL = ("papermill", "execution", "iopub")  # metadata that changes with each run
+VOLATILE_NOTEBOOK = ("papermill", "language_info", "widgets")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; an expected error is one message on standard error and exit code 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except ValueError as error:
+        if not type(error).__module__.startswith("crm."):
+            raise
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+# ---- the pipeline ------------------------------------------------------------------------
+
+
+def run(options) -> int:
+    """`crm run`: the whole pipeline; `crm run NAME`: one stage, as dvc.yaml calls it."""
+    root = find_root()
+    params = load_params(root)
+    problems = params_problems(root, params)
+    if problems:
+        raise ProjectError("\n".join(problems))
+    if options.name is None:
+        return _everything(root)
+    specs = load_specs(root, params["run"]["source"])
+    if options.name not in specs:
+        raise ProjectError(f"no stage {options.name!r} in dvc.yaml; it has {sorted(specs)}")
+    spec = specs[options.name]
+    if spec.notebook:
+        return run_notebook(root, spec, params)
+    return {"simulate": _simulate, "site": _site}[spec.name](root, params)
+
+
+def run_notebook(root: Path, spec: Spec, params: dict) -> int:
+    """Execute the stage's notebook, put its outputs in place, leave a run record.
+
+    Outputs are written aside and renamed only when the whole notebook has ended well, so a
+    failed stage leaves the last good outputs as they were.
+    """
+    started = time.monotonic()
+    aside = root / ".crm/run" / spec.name
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    executed = aside / "executed.ipynb"
+    failure = _execute(root, spec, params, aside, executed)
+    if failure:
+        kept = root / FAILED / f"{spec.name}.ipynb"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if executed.exists():
+            executed.replace(kept)
+        sys.stderr.write(
+            f"stage {spec.name} failed {failure}\n"
+            f"The partly executed notebook: {kept.relative_to(root)}\n"
+        )
+        return 1
+    _settle_copy(executed, aside / f"reports/notebooks/{spec.name}.ipynb")
+    _commit(root, spec, aside)
+    (root / FAILED / f"{spec.name}.ipynb").unlink(missing_ok=True)
+    record(root, spec, params, aside)
+    shutil.rmtree(aside)
+    sys.stdout.write(f"{spec.name}: done in {time.monotonic() - started:.1f} s\n")
+    return 0
+
+
+def _execute(root: Path, spec: Spec, params: dict, aside: Path, executed: Path) -> str:
+    """Run the notebook by papermill; returns what went wrong, empty if nothing."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each kernel compiles its imports again
+    os.environ |= {"CRM_RUN": str(aside), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    try:
+        papermill.execute_notebook(
+            root / spec.notebook,
+            executed,
+            parameters={"params": params.get(spec.module, {})},
+            progress_bar=sys.stderr.isatty(),
+            cwd=root / "notebooks",
+            execution_timeout=CELL_LIMIT,
+            request_save_on_cell_execute=False,
+            config=_kernel_config(),
+        )
+    except papermill.PapermillExecutionError as error:
+        return f"in code cell {error.exec_count}: {error.ename}: {error.evalue}"
+    except DeadKernelError:
+        return "because its kernel died, most often for want of memory: lower run.memory"
+    except CellTimeoutError:
+        return f"because a cell took longer than {CELL_LIMIT} s"
+    finally:
+        del os.environ["CRM_RUN"]
+    return ""
+
+
+def _kernel_config():
+    """Kernels talk over local sockets where there are any: nothing listens on a port."""
+    from traitlets.config import Config
+
+    if os.name == "nt":
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc"}})
+
+
+def _settle_copy(executed: Path, target: Path) -> None:
+    """The executed copy without anything that differs between two runs or machines."""
+    notebook = json.loads(executed.read_text(encoding="utf-8"))
+    for key in VOLATILE_NOTEBOOK:
+        notebook["metadata"].pop(key, None)
+    for cell in notebook["cells"]:
+        for key in VOLATILE_CELL:
+            cell["metadata"].pop(key, None)
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["id"] = "injected-parameters"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(
+        json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )
+
+
+def _commit(root: Path, spec: Spec, aside: Path) -> None:
+    """Rename every declared output into place; one that was not written is an error."""
+    from crm.engine import replace
+
+    outputs = [*spec.outs, *([spec.metrics] if spec.metrics else [])]
+    missing = [path for path in outputs if not (aside / path).exists()]
+    if missing:
+        raise ProjectError(
+            f"stage {spec.name!r} declares {missing} in dvc.yaml but its notebook wrote none of it"
+        )
+    for path in outputs:
+        replace(aside / path, root / path)
+
+
+def record(root: Path, spec: Spec, params: dict, aside: Path) -> None:
+    """Leave what was run as plain text, for `crm track` to mirror."""
+    from crm.engine import digest
+
+    run_file = root / "data/staged/run.json"
+    candidates = aside / "candidates.json"
+    folder = root / ".crm/runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "stage": spec.name,
+        "commit": _git_commit(root),
+        "run": json.loads(run_file.read_text(encoding="utf-8")),
+        "params": flattened({spec.module: params.get(spec.module, {})}),
+        "metrics": json.loads((root / spec.metrics).read_text(encoding="utf-8")),
+        "outputs": {path: digest(root / path) for path in spec.outs},
+        "candidates": json.loads(candidates.read_text()) if candidates.exists() else [],
+    }
+    number = 1 + max([int(f.name[:6]) for f in (root / ".crm").glob("*/??????-*.json")], default=0)
+    text = json.dumps(facts, indent=1, ensure_ascii=False)
+    (folder / f"{number:06}-{spec.name}.json").write_text(text, encoding="utf-8")
+
+
+def _git_commit(root: Path) -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True)
+    return done.stdout.strip() or "not committed"
+
+
+def _everything(root: Path) -> int:
+    """`dvc repro`, then where to look."""
+    code = _call("dvc", "repro", root=root)
+    if code == 0:
+        page = root / "reports/index.html"
+        sys.stdout.write(f"\nThe report is ready. Open {page.as_uri()}\n")
+    return code
+
+
+def _call(*command: str, root: Path, **extra: str) -> int:
+    """Run a tool of the project's environment, whether or not it is activated."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run(command, cwd=root, env=env | {"PATH": path} | extra).returncode
+
+
+def _simulate(root: Path, params: dict) -> int:
+    from crm.simulate import write
+
+    target = root / "data/raw/demo"
+    aside = root / ".crm/run/simulate"
+    shutil.rmtree(aside, ignore_errors=True)
+    write(aside, seed=params["run"]["seed"], **params.get("simulate", {}).get("write", {}))
+    from crm.engine import replace
+
+    replace(aside, target)
+    return 0
+
+
+def _site(root: Path, params: dict) -> int:
+    """Render every page; metrics below their floor fail first."""
+    from crm.site import build
+
+    below = []
+    for stage, floors in (params.get("floors") or {}).items():
+        metrics = json.loads((root / f"reports/metrics/{stage}.json").read_text(encoding="utf-8"))
+        below += [
+            f"floors: {stage}.{key} is {metrics.get(key)}, below its floor {floor}"
+            for key, floor in floors.items()
+            if not (metrics.get(key) or 0) >= floor
+        ]
+    if below:
+        raise ProjectError("\n".join(below))
+    build(root, language=params["run"]["language"])
+    return 0
+
+
+# ---- sources -----------------------------------------------------------------------------
+
+
+def use(options) -> int:
+    """`crm use NAME`: make another source the one of params.yaml."""
+    from crm.use import use
+
+    sys.stdout.write(use(find_root(), options.name))
+    return 0
+
+
+def check(options) -> int:
+    """`crm check NAME`: everything wrong with mapping, parameters and files, before any run."""
+    from crm.use import check
+
+    problems, summary = check(find_root(), options.name)
+    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+    sys.stdout.write(summary + "\n")
+    return 1 if problems else 0
+
+
+def draft(options) -> int:
+    """`crm draft NAME FILES…`: propose a mapping for files that were never seen."""
+    from crm.use import draft
+
+    sys.stdout.write(draft(find_root(), options.name, [Path(f) for f in options.files]))
+    return 0
+
+
+# ---- the rest ----------------------------------------------------------------------------
+
+
+def track(options) -> int:
+    """`crm track`: mirror new run records to MLflow; a failure to do so only warns."""
+    from crm.track import track
+
+    try:
+        sys.stdout.write(track(find_root()) + "\n")
+    except Exception as error:  # a mirror must never break the pipeline
+        sys.stderr.write(f"warning: the runs were not mirrored to MLflow: {error}\n")
+    return 0
+
+
+def test(options) -> int:
+    """`crm test`: the tests, as the README says."""
+    return _call(sys.executable, "-m", "pytest", *options.rest, root=find_root())
+
+
+def publish(options) -> int:
+    """`crm publish DIR`: copy the site, and only it, to a folder to hand over."""
+    root, target = find_root(), Path(options.folder)
+    if not (root / "reports/index.html").exists():
+        raise ProjectError("there is no report yet: run `make run` first")
+    if target.exists() and any(target.iterdir()):
+        raise ProjectError(f"{target} is not empty; give a new or an empty folder")
+    shutil.copytree(root / "reports/pages", target / "pages", dirs_exist_ok=True)
+    shutil.copy(root / "reports/index.html", target / "index.html")
+    sys.stdout.write(f"published to {target}\n")
+    return 0
+
+
+def stages(options) -> int:
+    """`crm stages`: write the stage table of the READMEs anew from dvc.yaml."""
+    from crm.use import write_stage_table
+
+    return write_stage_table(find_root())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(function, *arguments: tuple[str, dict]):
+        one = commands.add_parser(function.__name__, help=function.__doc__.split(": ", 1)[1])
+        one.set_defaults(command=function)
+        for name, options in arguments:
+            one.add_argument(name, **options)
+
+    add(run, ("name", {"nargs": "?", "help": "a stage of dvc.yaml; none: the whole pipeline"}))
+    add(use, ("name", {"help": "a folder of data/sources"}))
+    add(check, ("name", {"help": "a folder of data/sources"}))
+    add(draft, ("name", {"help": "name of the new source"}), ("files", {"nargs": "+"}))
+    add(track)
+    add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
+    add(publish, ("folder", {"help": "a new folder"}))
+    add(stages)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,339 @@
+"""What was sold, when, where and to whom: the descriptive page every other one rests on.
+
+*Gross sales* are the amounts of all lines sold; *returned* are the amounts of returned or
+cancelled lines of goods; *net sales* are the difference. Postage, fees, vouchers and manual
+entries are no goods: they are counted apart as *other*, charges less corrections, so that no fee
+is mistaken for a return. A customer is *new* in the month of the first purchase in the data and
+*returning* afterwards; early months cannot tell, since earlier purchases are not in the data.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    import ibis
+
+
+def movements(
+    items: ibis.Table,
+    returns: ibis.Table,
+    products: ibis.Table,
+    orders: ibis.Table,
+    *,
+    as_of: date,
+) -> ibis.Table:
+    """One line that moved money up to `as_of`: sold (`gross`), `returned`, or `other`.
+
+    Columns: month (first day), customer_id, product_id, product_name, category, is_product,
+    country, units (negative when returned), gross, returned, other.
+    """
+    import ibis
+    from ibis import _
+
+    named = products.select("product_id", "product_name", "category", "is_product")
+    places = orders.select("order_id", "country")
+    sold = items.join(places, "order_id").select(
+        "customer_id", "product_id", "country", at=_.ordered_at, units=_.quantity, amount=_.amount
+    )
+    back = returns.select(
+        "customer_id",
+        "product_id",
+        "country",
+        at=_.returned_at,
+        units=-_.quantity,
+        amount=-_.amount,
+    )
+    moved = sold.union(back).filter(_.at.date() <= as_of).inner_join(named, "product_id")
+    is_sold = moved.is_product & (moved.amount >= 0)
+    is_back = moved.is_product & (moved.amount < 0)
+    return moved.select(
+        "customer_id",
+        "product_id",
+        "product_name",
+        "category",
+        "is_product",
+        "country",
+        "units",
+        "at",
+        month=_.at.truncate("M").date(),
+        gross=ibis.ifelse(is_sold, moved.amount, 0),
+        returned=ibis.ifelse(is_back, -moved.amount, 0),
+        other=ibis.ifelse(moved.is_product, 0, moved.amount),
+    )
+
+
+def monthly(moved: ibis.Table, orders: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One month: gross_sales, returned, net_sales, other, orders, buyers.
+
+    Every month from the first to the last has a row only if something moved in it; `settle` fills
+    the gaps.
+    """
+    from ibis import _
+
+    money = moved.group_by("month").agg(
+        gross_sales=_.gross.sum(), returned=_.returned.sum(), other=_.other.sum()
+    )
+    placed = orders.filter(_.ordered_at.date() <= as_of, _.amount > 0).mutate(
+        month=_.ordered_at.truncate("M").date()
+    )
+    counts = placed.group_by("month").agg(orders=_.count(), buyers=_.customer_id.nunique())
+    joined = money.left_join(counts, "month").drop("month_right")
+    return joined.mutate(
+        net_sales=_.gross_sales - _.returned,
+        orders=_.orders.fill_null(0),
+        buyers=_.buyers.fill_null(0),
+    ).order_by("month")
+
+
+def settle(months: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
+    """`months` without gaps, with `is_partial` for a last month that `as_of` cuts short.
+
+    Examples
+    --------
+    >>> months = pd.DataFrame({"month": pd.to_datetime(["2023-01-01", "2023-03-01"]),
+    ...                        "net_sales": [5.0, 7.0]})
+    >>> settle(months, as_of=date(2023, 3, 9))[["net_sales", "is_partial"]].values.tolist()
+    [[5.0, False], [0.0, False], [7.0, True]]
+    """
+    if months.empty:
+        return months.assign(is_partial=False)
+    span = pd.date_range(months["month"].min(), months["month"].max(), freq="MS")
+    whole = months.set_index("month").reindex(span).fillna(0).rename_axis("month").reset_index()
+    is_last = whole["month"].dt.strftime("%Y-%m") == f"{as_of:%Y-%m}"
+    is_cut = as_of.day < monthrange(as_of.year, as_of.month)[1]
+    return whole.assign(is_partial=is_last & is_cut)
+
+
+def newcomers(orders: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One month: customers and sales by `who`: new, returning, or unknown (no customer named).
+
+    Columns: month, who, customers, sales (net of lines that later returns cancelled whole).
+    """
+    import ibis
+    from ibis import _
+
+    placed = orders.filter(_.ordered_at.date() <= as_of, _.amount > 0)
+    placed = placed.mutate(month=_.ordered_at.truncate("M").date(), net=_.amount - _.reversed)
+    first = (
+        placed.filter(_.customer_id.notnull())
+        .group_by("customer_id")
+        .agg(first_month=_.month.min())
+    )
+    joined = placed.left_join(first, "customer_id")
+    who = ibis.cases(
+        (joined.customer_id.isnull(), "unknown"),
+        (joined.month == joined.first_month, "new"),
+        else_="returning",
+    )
+    return (
+        joined.mutate(who=who)
+        .group_by("month", "who")
+        .agg(customers=_.customer_id.nunique(), sales=_.net.sum())
+        .order_by("month", "who")
+    )
+
+
+def best_products(moved: ibis.Table, *, top: int = 15) -> ibis.Table:
+    """One product of the `top` by net sales: units, net_sales, buyers, returned share.
+
+    Postage, fees and other entries that are no goods are left out.
+    """
+    from ibis import _
+
+    sold = (
+        moved.filter("is_product")
+        .group_by("product_id", "product_name")
+        .agg(
+            units=_.units.sum(),
+            gross=_.gross.sum(),
+            returned=_.returned.sum(),
+            buyers=_.customer_id.nunique(),
+        )
+    )
+    sold = sold.mutate(
+        net_sales=_.gross - _.returned,
+        returned_share=_.returned.cast("float64") / _.gross.cast("float64").nullif(0),
+    )
+    best = sold.order_by(_.net_sales.desc(), _.product_id).limit(top)
+    return best.select(
+        "product_id", "product_name", "units", "net_sales", "buyers", "returned_share"
+    )
+
+
+def most_returned(moved: ibis.Table, *, top: int = 10, least: float = 0) -> ibis.Table:
+    """One product of the `top` by money returned, among those with gross sales of `least`."""
+    from ibis import _
+
+    sold = (
+        moved.filter("is_product")
+        .group_by("product_id", "product_name")
+        .agg(gross_sales=_.gross.sum(), returned=_.returned.sum())
+    )
+    share = _.returned.cast("float64") / _.gross_sales.cast("float64")
+    lost = sold.filter(_.gross_sales > least, _.returned > 0).mutate(returned_share=share)
+    return lost.order_by(_.returned.desc(), _.product_id).limit(top)
+
+
+def countries(moved: ibis.Table) -> ibis.Table:
+    """One country, best first: net_sales, customers, and net sales a named customer."""
+    import ibis
+    from ibis import _
+
+    net = moved.gross - moved.returned
+    by_country = (
+        moved.mutate(
+            country=_.country.fill_null("unknown"),
+            net=net,
+            named=ibis.ifelse(moved.customer_id.notnull(), net, 0),
+        )
+        .group_by("country")
+        .agg(net_sales=_.net.sum(), named_sales=_.named.sum(), customers=_.customer_id.nunique())
+    )
+    each = _.named_sales.cast("float64") / _.customers.nullif(0).cast("float64")
+    ordered = by_country.mutate(spend_per_customer=each).drop("named_sales")
+    return ordered.order_by(_.net_sales.desc(), _.country)
+
+
+def totals(months: pd.DataFrame) -> dict:
+    """Metrics over all months: sales, returns, orders, and the best full month."""
+    sums = months[["gross_sales", "returned", "net_sales", "other", "orders"]].sum()
+    full = months[~months["is_partial"]] if (~months["is_partial"]).any() else months
+    found = {name: float(value) for name, value in sums.items()} | {
+        "orders": int(sums["orders"]),
+        "returned_share": _ratio(sums["returned"], sums["gross_sales"]),
+        "months": len(months),
+    }
+    if months.empty:
+        return found | dict.fromkeys(("first_month", "last_month", "peak_month"), "") | {
+            "peak_sales": 0.0, "peak_ratio": 0.0
+        }  # fmt: skip
+    peak = full.loc[full["net_sales"].idxmax()]
+    return found | {
+        "first_month": f"{months['month'].min():%Y-%m}",
+        "last_month": f"{months['month'].max():%Y-%m}",
+        "peak_month": f"{peak['month']:%Y-%m}",
+        "peak_sales": float(peak["net_sales"]),
+        "peak_ratio": _ratio(peak["net_sales"], full["net_sales"].median()),
+    }
+
+
+def last_month_note(months: pd.DataFrame) -> str:
+    """The sentence that tells whether the last month can be compared with the others."""
+    if months["is_partial"].any():
+        return (
+            "The last month, {last_month:month}, is counted up to {as_of:date} only: its bar is "
+            "short for that reason and must not be read as a fall."
+        )
+    return "All {months} months are complete, so they can be compared as they stand."
+
+
+def known(newcomers: pd.DataFrame) -> pd.DataFrame:
+    """`newcomers` without the sales that name no customer, returning customers first."""
+    named = newcomers[newcomers["who"] != "unknown"]
+    return named.sort_values(["who", "month"], ascending=[False, True], ignore_index=True)
+
+
+def loyalty(newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3) -> dict:
+    """Metrics of the last `recent_months` full months: share of returning customers' sales."""
+    is_full = newcomers["month"].dt.strftime("%Y-%m") != f"{as_of:%Y-%m}"
+    if as_of.day == monthrange(as_of.year, as_of.month)[1]:
+        is_full |= True
+    full = newcomers[is_full]
+    recent = full[full["month"].isin(sorted(full["month"].unique())[-recent_months:])]
+    by_who = (
+        recent.groupby("who")[["customers", "sales"]]
+        .sum()
+        .reindex(["new", "returning", "unknown"], fill_value=0)
+    )
+    named = by_who.loc["new", "sales"] + by_who.loc["returning", "sales"]
+    months = recent["month"].nunique()
+    unknown = newcomers.loc[newcomers["who"] == "unknown", "sales"].sum()
+    return {
+        "recent_months": months,
+        "returning_share": _ratio(by_who.loc["returning", "sales"], named),
+        "new_customers": int(by_who.loc["new", "customers"]),
+        "new_per_month": _ratio(by_who.loc["new", "customers"], months),
+        "unknown_sales_share": _ratio(unknown, newcomers["sales"].sum()),
+    }
+
+
+def leaders(best: pd.DataFrame, months: pd.DataFrame) -> dict:
+    """Metrics of the best product: its name, net sales and share of all net sales."""
+    if best.empty:
+        return {"best_product": "no product", "best_product_sales": 0.0, "best_product_share": 0.0}
+    first = best.iloc[0]
+    return {
+        "best_product": first["product_name"],
+        "best_product_sales": float(first["net_sales"]),
+        "best_product_share": _ratio(first["net_sales"], months["net_sales"].sum()),
+    }
+
+
+def returned_most(returned: pd.DataFrame) -> dict:
+    """Metrics of the product whose returns cost most."""
+    if returned.empty:
+        return {"most_returned": "no product", "most_returned_amount": 0.0}
+    first = returned.iloc[0]
+    return {
+        "most_returned": first["product_name"],
+        "most_returned_amount": float(first["returned"]),
+        "most_returned_share": float(first["returned_share"]),
+    }
+
+
+def home(places: pd.DataFrame) -> dict:
+    """Metrics of the best country and of the one after it, with sales a customer."""
+    found: dict = {"countries": len(places)}
+    for rank, name in enumerate(("home", "second")):
+        row = places.iloc[rank] if rank < len(places) else None
+        found |= {
+            f"{name}_country": "no other country" if row is None else row["country"],
+            f"{name}_sales": 0.0 if row is None else float(row["net_sales"]),
+            f"{name}_share": 0.0 if row is None else float(row["sales_share"]),
+            f"{name}_customers": 0 if row is None else int(row["customers"]),
+            f"{name}_per_customer": 0.0 if row is None else float(row["spend_per_customer"]),
+        }
+    return found
+
+
+def home_note(places: pd.DataFrame) -> str:
+    """The sentence that compares the best country with the one after it, if there is one."""
+    if len(places) < 2:
+        return "All sales are in one country, {home_country:text}."
+    return (
+        "{home_country:text} brings {home_share:pct} of net sales. Outside it, "
+        "{second_country:text} leads with {second_sales:money} from {second_customers} named "
+        "customers: {second_per_customer:money} each, against {home_per_customer:money} at home."
+    )
+
+
+def abroad(places: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
+    """The best `top` countries after the first, which would dwarf them; the first if alone."""
+    return places.iloc[1 : top + 1] if len(places) > 1 else places
+
+
+def abroad_title(places: pd.DataFrame) -> str:
+    """The finding of the chart of countries."""
+    if len(places) < 2:
+        return "All sales are in {home_country:text}"
+    return "Outside {home_country:text}, {second_country:text} leads with {second_sales:money}"
+
+
+def shares(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """`frame` with the share of each row in the sum of `column`.
+
+    Examples
+    --------
+    >>> shares(pd.DataFrame({"net_sales": [3.0, 1.0]}), "net_sales")["sales_share"].tolist()
+    [0.75, 0.25]
+    """
+    return frame.assign(sales_share=frame[column] / frame[column].sum())
+
+
+def _ratio(part, whole) -> float:
+    return float(part) / float(whole) if whole else 0.0

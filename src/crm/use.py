@@ -1,0 +1,197 @@
+"""Sources from outside: `crm use`, `crm check` and `crm draft`."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from pathlib import Path
+
+from crm import vault
+from crm.project import (
+    ProjectError,
+    flattened,
+    load_params,
+    load_specs,
+    merged,
+    params_problems,
+    read_yaml,
+)
+
+BASE = "demo"  # the source of the committed params.yaml
+KEPT = ".crm/params.base.yaml"  # its text while another source is in use
+WRITTEN = ".crm/params.used.yaml"  # what `crm use` wrote, to see later edits
+
+
+def use(root: Path, name: str) -> str:
+    """Make `name` the source of params.yaml; returns the difference as text.
+
+    The base text is kept aside and put back byte for byte by `crm use demo`.
+
+    Raises
+    ------
+    ProjectError
+        There is no such source, its overrides name unknown keys, or params.yaml was edited since
+        the last `crm use` (the keys are named).
+    """
+    folder = _folder(root, name)
+    current = (root / "params.yaml").read_text(encoding="utf-8")
+    base = _base_text(root, current)
+    text = base if name == BASE else _overridden(root, base, folder)
+    (root / "params.yaml").write_text(text, encoding="utf-8", newline="")
+    if name == BASE:
+        (root / KEPT).unlink(missing_ok=True)
+        (root / WRITTEN).unlink(missing_ok=True)
+    else:
+        (root / KEPT).parent.mkdir(exist_ok=True)
+        (root / KEPT).write_text(base, encoding="utf-8", newline="")
+        (root / WRITTEN).write_text(text, encoding="utf-8", newline="")
+    lines = difflib.unified_diff(
+        current.splitlines(True),
+        text.splitlines(True),
+        "params.yaml before",
+        "params.yaml now",
+        n=0,
+    )
+    return "".join(lines) or f"params.yaml already is that of {name}\n"
+
+
+def check(root: Path, name: str) -> tuple[list[str], str]:
+    """Everything wrong with a source, and a one-line summary."""
+    from crm import engine, ingest, mapping
+
+    folder = _folder(root, name)
+    loaded, problems = mapping.load(folder / "mapping.yaml")
+    found = [str(problem) for problem in problems]
+    found += params_problems(root, merged(load_params(root), _overrides(folder)))
+    if loaded and not problems:
+        con = engine.connect(spill=root / ".crm/spill")
+        raw = root / "data/raw" / name
+        found += [str(problem) for problem in ingest.problems(con, loaded, raw)]
+    if loaded and not loaded.public and name != BASE:
+        try:
+            vault.keys(folder, public=False, create=not (folder / "keys.json").exists())
+        except vault.KeyProblem as error:
+            found.append(str(error))
+    verdict = f"{len(found)} problems" if found else f"nothing wrong; next: crm use {name}"
+    return found, f"{name}: {verdict}"
+
+
+def draft(root: Path, name: str, files: list[Path]) -> str:
+    """Write a proposed mapping for files never seen; returns what to do next."""
+    from crm import draft, engine
+
+    folder = root / "data/sources" / name
+    if (folder / "mapping.yaml").exists():
+        raise ProjectError(
+            f"data/sources/{name}/mapping.yaml is there already; move it away first"
+        )
+    missing = [str(file) for file in files if not file.exists()]
+    if missing:
+        raise ProjectError(f"no such file: {', '.join(missing)}")
+    text = draft.draft(engine.connect(), name, files)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mapping.yaml").write_text(text, encoding="utf-8")
+    _empty_files(root, folder)
+    return (
+        f"wrote data/sources/{name}/mapping.yaml: answer its questions.\n"
+        f"Then put the files into data/raw/{name}/, run `crm check {name}` and `crm use {name}`.\n"
+    )
+
+
+def write_stage_table(root: Path) -> int:
+    """Put the table of stages between its marks in each README; returns 0."""
+    for readme in sorted(root.glob("README*.md")):
+        text = readme.read_text(encoding="utf-8")
+        head, rest = text.split("<!-- stages -->\n", 1)
+        tail = rest.split("<!-- /stages -->", 1)[1]
+        table = stage_table(root)
+        readme.write_text(
+            f"{head}<!-- stages -->\n{table}<!-- /stages -->{tail}", encoding="utf-8"
+        )
+    return 0
+
+
+def stage_table(root: Path) -> str:
+    """The stages of dvc.yaml as a Markdown table: name, what it answers, what it writes."""
+    lines = ["| stage | what it makes | writes |", "|---|---|---|"]
+    for name, spec in load_specs(root, BASE).items():
+        outs = [f"`{p}`" for p in spec.outs if not p.startswith("reports/notebooks")]
+        lines.append(f"| `{name}` | {spec.desc} | {', '.join(outs)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _folder(root: Path, name: str) -> Path:
+    folder = root / "data/sources" / name
+    if "/" in name or not (folder / "mapping.yaml").exists():
+        known = sorted(p.parent.name for p in (root / "data/sources").glob("*/mapping.yaml"))
+        raise ProjectError(f"no source {name!r} in data/sources; there are {', '.join(known)}")
+    return folder
+
+
+def _base_text(root: Path, current: str) -> str:
+    """The base's text: the current one, or the one kept aside if nobody edited since."""
+    kept, written = root / KEPT, root / WRITTEN
+    if read_yaml(root / "params.yaml")["run"]["source"] == BASE:
+        return current
+    if not kept.exists() or not written.exists():
+        raise ProjectError(
+            "params.yaml names another source, but the text to go back to is not in .crm: "
+            "put it back with `git checkout params.yaml`"
+        )
+    if current != written.read_text(encoding="utf-8"):
+        raise ProjectError(
+            f"params.yaml was edited since `crm use`: {_edited(root, written)}. Move the change to "
+            "the source's data/sources/…/params.yaml, or undo it, and try again"
+        )
+    return kept.read_text(encoding="utf-8")
+
+
+def _edited(root: Path, written: Path) -> str:
+    now, then = flattened(load_params(root)), flattened(read_yaml(written))
+    keys = [k for k in {**then, **now} if now.get(k, "absent") != then.get(k, "absent")]
+    return ", ".join(keys) or "only comments or blanks"
+
+
+def _overrides(folder: Path) -> dict:
+    path = folder / "params.yaml"
+    return (read_yaml(path) or {}) if path.exists() else {}
+
+
+def _overridden(root: Path, base: str, folder: Path) -> str:
+    """The base's text with the source's name, overrides and key fingerprints, comments kept."""
+    from ruamel.yaml import YAML
+
+    over = _overrides(folder)
+    public = read_yaml(folder / "mapping.yaml").get("public") is True
+    prints = vault.keys(folder, public=public, create=True).fingerprints()
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 99
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(base)
+    _write_into(document, merged(over, {"run": {"source": folder.name}, "vault": prints}))
+    problems = params_problems(root, document)
+    if problems:
+        raise ProjectError(f"data/sources/{folder.name}/params.yaml: " + "\n".join(problems))
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
+
+
+def _write_into(document, over: dict) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(document.get(key), dict) and document[key]:
+            _write_into(document[key], value)
+        else:
+            document[key] = value
+
+
+def _empty_files(root: Path, folder: Path) -> None:
+    """The hand-kept files that every source has, empty until used."""
+    for name in ("decisions.csv", "corrections.csv", "tombstones.csv"):
+        header = (root / "data/sources" / BASE / name).read_text(encoding="utf-8").splitlines()[0]
+        (folder / name).write_text(header + "\n", encoding="utf-8")
+    (folder / "params.yaml").write_text(
+        "# What differs from params.yaml for this source, such as\n"
+        "# run: {currency: EUR, time_zone: Europe/Berlin}\n",
+        encoding="utf-8",
+    )

@@ -1,0 +1,149 @@
+"""How values and column names are written for people: one place for pages and notebooks.
+
+A *form* says what kind of value it is; a *message* is a sentence with `{key:form}` places.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+
+SYMBOLS = {"GBP": "£", "CNY": "¥", "USD": "$", "EUR": "€"}
+
+LABELS = {  # column id: what a reader sees; an id that is not here is shown with blanks
+    "customer_id": "Customer",
+    "product_id": "Product code",
+    "product_name": "Product",
+    "recency_days": "Days since last purchase",
+    "last_order_on": "Last purchase",
+    "monetary": "Spend in window",
+    "frequency": "Purchases in window",
+    "spend": "Spend, all history",
+    "orders": "Orders",
+    "rfm": "R,F,M",
+    "is_dormant": "Dormant",
+    "amount": "Amount",
+    "fate": "What became of them",
+    "customer_share": "Share of customers",
+    "spend_share": "Share of spend",
+}
+
+FORMS = {  # column id: its form, where name and type do not tell
+    **dict.fromkeys(
+        (
+            "spend",
+            "monetary",
+            "amount",
+            "sales",
+            "returned",
+            "net_sales",
+            "gross_sales",
+            "spend_per_customer",
+            "order_value",
+            "new_sales",
+            "returning_sales",
+            "unknown_sales",
+        ),
+        "money",
+    ),
+    "unit_price": "money2",
+    "line": "int",
+}
+
+_PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")
+
+
+def keys(message: str) -> list[str]:
+    """The keys that a message names, in order."""
+    return [match[1] for match in _PLACE.finditer(message)]
+
+
+def fill(message: str, values: dict, currency: str = "") -> str:
+    """The message with each place replaced by its value in the form asked for.
+
+    Examples
+    --------
+    >>> fill("{share:pct} of {customers} customers", {"share": 0.746, "customers": 4338})
+    '74.6% of 4,338 customers'
+    """
+    return _PLACE.sub(lambda m: form(values[m[1]], m[2] or "", currency), message)
+
+
+def form(value, form: str = "", currency: str = "") -> str:
+    """One value as text; an empty one is a dash.
+
+    Examples
+    --------
+    >>> form(8911407.904, "money", "GBP"), form(None, "money"), form(-0.5, "pct")
+    ('£8,911,408', '–', '−50.0%')
+    """
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (date, datetime)):
+        value = value.isoformat()
+    if isinstance(value, str):
+        return _dated(value, form)
+    return _number(value, form or ("int" if isinstance(value, int) else "num"), currency)
+
+
+def label(column: str) -> str:
+    """What a reader sees for a column id.
+
+    Examples
+    --------
+    >>> label("customer_id"), label("new_customers")
+    ('Customer', 'New customers')
+    """
+    return LABELS.get(column, column.replace("_", " ").capitalize())
+
+
+def _dated(text: str, form: str) -> str:
+    if form == "date":
+        day = date.fromisoformat(text[:10])
+        return f"{day.day} {day:%b %Y}"
+    if form == "month":
+        return f"{date.fromisoformat(text[:7] + '-01'):%b %Y}"
+    return text
+
+
+def _number(value: float, form: str, currency: str) -> str:
+    symbol = SYMBOLS.get(currency, f"{currency} " if currency else "")
+    patterns = {
+        "int": "{:,.0f}",
+        "num": "{:,.1f}",
+        "num2": "{:,.2f}",
+        "num3": "{:,.3f}",
+        "pct": "{:.1%}",
+        "pct0": "{:.0%}",
+        "days": "{:,.0f} days",
+        "money": symbol + "{:,.0f}",
+        "money2": symbol + "{:,.2f}",
+    }
+    if form not in patterns:
+        raise ValueError(f"unknown form {form!r}; there are {sorted(patterns)}")
+    text = patterns[form].format(abs(value))
+    is_zero = not re.search("[1-9]", text)
+    return text if value >= 0 or is_zero else "−" + text
+
+
+def column_form(column: str, kind: str = "") -> str:
+    """The form of a column by its name, else by the kind of its type (f, i, b, M, O).
+
+    Examples
+    --------
+    >>> column_form("top_share"), column_form("last_order_on"), column_form("spend")
+    ('pct', 'date', 'money')
+    """
+    if column in FORMS:
+        return FORMS[column]
+    for ending, form in (
+        ("_share", "pct"),
+        ("_on", "date"),
+        ("month", "month"),
+        ("_score", "num"),
+    ):
+        if column.endswith(ending):
+            return form
+    return {"f": "num", "i": "int", "M": "date"}.get(kind, "text")

@@ -1,0 +1,230 @@
+"""A draft proposes a mapping that can be used, masks what is personal and asks where unsure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import pytest
+import xlsxwriter
+
+from crm import ingest, mapping
+from crm.draft import draft, mask
+from crm.mapping import SourceError
+
+PUBLIC = os.environ.get("CRM_PUBLIC_DATA")
+
+ORDERS = """\
+订单号,客户ID,商品编码,商品名称,数量,单价,下单时间,渠道,收货地址,备注
+A1,C1,P1,茶壶,2,"1,200.50",2024/1/5 8:26,门店,某路1号,请打13812345678
+A2,C2,P2,茶杯,1,15,2024/1/25 18:05,网店,某路2号,
+"""
+PEOPLE = """\
+客户ID,姓名,手机号,邮箱,性别,城市,注册时间
+C1,测试甲,13812345678,one@example.org,男,北京,2023-05-01
+C2,测试乙,13987654321,two@example.org,女,上海,2023-06-01
+"""
+
+
+@pytest.fixture
+def raw(tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+
+    def _raw(file: str, text: str, encoding: str = "utf-8") -> Path:
+        (folder / file).write_bytes(text.encode(encoding))
+        return folder / file
+
+    return _raw
+
+
+@pytest.fixture
+def usable(tmp_path):
+    """Draft, save, load and check: the mapping and the staged tables."""
+
+    def _usable(*files: Path):
+        con = ibis.duckdb.connect()
+        text = draft(con, "shop", list(files))
+        path = tmp_path / "shop" / "mapping.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        read = mapping.load(path)
+        return text, read, ingest.open_source(con, read, files[0].parent)
+
+    return _usable
+
+
+def feeds(read: mapping.Mapping, place: int = 0) -> dict[str, mapping.Feed]:
+    return {feed.field: feed for feed in read.files[place].feeds}
+
+
+def test_chinese_orders_and_customers_give_a_mapping_that_works(usable, raw):
+    text, read, tables = usable(raw("orders.csv", ORDERS), raw("people.csv", PEOPLE))
+    assert [file.table for file in read.files] == ["order_lines", "customers"]
+    orders, people = feeds(read), feeds(read, 1)
+    assert {name: feed.column for name, feed in orders.items()} == {
+        "order_id": "订单号",
+        "customer_key": "客户ID",
+        "product_id": "商品编码",
+        "product_name": "商品名称",
+        "quantity": "数量",
+        "unit_price": "单价",
+        "ordered_at": "下单时间",
+        "channel": "渠道",
+    }
+    assert orders["unit_price"].thousands == ","
+    assert orders["ordered_at"].format == ("%Y/%m/%d %H:%M",)
+    assert people["name"].column == "姓名"
+    assert people["phone"].column == "手机号"
+    assert dict(people["gender"].codes) == {"男": "male", "女": "female"}
+    assert tables["order_lines"].count().execute() == 2
+    assert "not mapped: 备注" in text
+
+
+def test_no_personal_value_stands_in_a_draft(usable, raw):
+    text, _, _ = usable(raw("orders.csv", ORDERS), raw("people.csv", PEOPLE))
+    for secret in ("13812345678", "13987654321", "测试甲", "one@", "某路"):
+        assert secret not in text
+    for masked in ("138****5678", "测*", "o***@example.org"):
+        assert masked in text
+
+
+def test_personal_columns_without_a_telling_header_are_known_by_their_cells(usable, raw):
+    text, read, _ = usable(
+        raw("orders.csv", ORDERS),
+        raw("people.csv", PEOPLE.replace("手机号,邮箱", "X1,X2")),
+    )
+    assert feeds(read, 1)["phone"].column == "X1"
+    assert feeds(read, 1)["email"].column == "X2"
+    assert "138****5678" in text
+
+
+def test_a_personal_column_in_orders_is_not_mapped_and_masked(usable, raw):
+    text, read, _ = usable(raw("orders.csv", ORDERS.replace("商品名称", "联系人")))
+    assert "product_name" not in feeds(read)
+    assert "# not mapped: 联系人      # personal: 茶*" in text
+
+
+def test_a_catalogue_is_told_from_orders(usable, raw):
+    _, read, _ = usable(
+        raw("orders.csv", ORDERS),
+        raw("goods.csv", "sku,name,category,price\nP1,Pot,Tea,12\nP2,Cup,Tea,3\n"),
+    )
+    assert read.files[1].table == "products"
+    assert feeds(read, 1)["product_name"].column == "name"
+
+
+def test_encoding_and_delimiter_are_guessed(usable, raw):
+    text, read, _ = usable(
+        raw("orders.csv", ORDERS.replace('"1,200.50"', "7").replace(",", ";"), "gb18030")
+    )
+    assert (read.files[0].encoding, read.files[0].delimiter) == ("gb18030", ";")
+    assert "the encoding is a guess" not in text
+
+
+def test_a_western_encoding_is_a_guess_that_asks(usable, raw):
+    text, read, tables = usable(
+        raw("orders.csv", "Order,SKU,Qty,Price,Date\n1,Café crème,1,2,31.12.2024\n", "latin-1")
+    )
+    assert read.files[0].encoding == "iso8859-1"
+    assert "QUESTION: the encoding is a guess" in text
+    assert tables["order_lines"].to_pandas()["product_id"].tolist() == ["Café crème"]
+
+
+def test_a_day_that_may_come_first_is_a_question(usable, raw):
+    orders = raw("orders.csv", "Order ID,SKU,Qty,Price,Order Date\n1,A,1,2,03/04/2024\n")
+    text, read, _ = usable(orders)
+    assert feeds(read)["ordered_at"].format == ("%m/%d/%Y",)
+    assert "QUESTION: the day may come first: %m/%d/%Y or %d/%m/%Y?" in text
+
+
+def test_two_date_formats_are_both_listed(usable, raw):
+    dates = ["2024-12-31", "31.12.2024", "2024-12-30"]
+    rows = "".join(f"{i},A,1,2,{day}\n" for i, day in enumerate(dates))
+    text, read, tables = usable(raw("orders.csv", "Order ID,SKU,Qty,Price,Order Date\n" + rows))
+    assert feeds(read)["ordered_at"].format == ("%Y-%m-%d", "%d.%m.%Y")
+    assert "QUESTION: several date formats" in text
+    assert tables["order_lines"].ordered_at.isnull().sum().execute() == 0
+
+
+def test_a_missing_required_field_is_a_question_and_no_guess(raw):
+    text = draft(
+        ibis.duckdb.connect(),
+        "shop",
+        [raw("orders.csv", "Order ID,SKU,Qty,Order Date\n1,A,1,2024-01-05\n")],
+    )
+    assert "# unit_price: ?      # QUESTION: required, price of one unit: which?" in text
+
+
+def test_returns_told_by_a_letter_are_proposed_with_a_question(usable, raw):
+    rows = "".join(f"{i},A{i},1,2,2024-01-05\n" for i in range(9)) + "C7,A7,-1,2,2024-01-06\n"
+    text, read, tables = usable(raw("orders.csv", "InvoiceNo,SKU,Qty,Price,InvoiceDate\n" + rows))
+    assert feeds(read)["kind"].starts_with == (("C", "return"),)
+    assert "QUESTION: does the letter before the number mean this?" in text
+    assert tables["order_lines"].filter(ibis._.kind == "return").count().execute() == 1
+
+
+def test_codes_without_a_digit_are_asked_about(raw):
+    rows = "".join(f"{i},A{i},1,2,2024-01-05\n" for i in range(3)) + "3,POST,1,5,2024-01-05\n"
+    text = draft(
+        ibis.duckdb.connect(),
+        "shop",
+        [raw("orders.csv", "Order ID,SKU,Qty,Price,Order Date\n" + rows)],
+    )
+    assert "# non_products: [POST]" in text
+
+
+def test_a_sheet_with_dates_is_drafted_like_any_file(usable, tmp_path):
+    file = tmp_path / "orders.xlsx"
+    with xlsxwriter.Workbook(file, {"default_date_format": "yyyy-mm-dd"}) as book:
+        page = book.add_worksheet("一月")
+        page.write_row(0, 0, ["Order ID", "SKU", "Qty", "Price", "Order Date"])
+        page.write_row(1, 0, [1, "A", 1, 2.5])
+        page.write_datetime(1, 4, pd.Timestamp("2024-01-05").to_pydatetime())
+    _, read, tables = usable(file)
+    assert feeds(read)["ordered_at"].format == ()
+    assert tables["order_lines"].count().execute() == 1
+
+
+def test_odd_headers_are_quoted(usable, raw):
+    _, read, _ = usable(
+        raw("orders.csv", '"Order ID: #",SKU,Qty,Price,"Date [local]"\n1,A,1,2,2024-01-05\n')
+    )
+    assert feeds(read)["order_id"].column == "Order ID: #"
+    assert feeds(read)["ordered_at"].column == "Date [local]"
+
+
+def test_a_file_that_is_not_there_is_explained(tmp_path):
+    with pytest.raises(SourceError, match=r"orders.csv: the file is not there"):
+        draft(ibis.duckdb.connect(), "shop", [tmp_path / "orders.csv"])
+
+
+def test_a_broken_file_is_explained(raw):
+    with pytest.raises(SourceError, match=r"orders.csv, row 2: 3 cells; expected 2"):
+        draft(ibis.duckdb.connect(), "shop", [raw("orders.csv", "a,b\n1,2,3\n")])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "masked"),
+    [
+        ("13812345678", "phone", "138****5678"),
+        ("110", "phone", "****"),
+        ("张三丰", "name", "张*"),
+        ("ann@example.org", "email", "a***@example.org"),
+        ("anything", "other", "***"),
+    ],
+)
+def test_masks_keep_only_what_helps_to_recognise(text, kind, masked):
+    assert mask(text, kind) == masked
+
+
+def test_the_draft_of_online_retail_works_and_asks(usable):
+    if not PUBLIC:
+        pytest.skip("CRM_PUBLIC_DATA is not set to the folder of the public data")
+    text, read, tables = usable(Path(PUBLIC) / "online-retail" / "online_retail.parquet")
+    assert feeds(read)["kind"].starts_with == (("A", "adjustment"), ("C", "return"))
+    assert feeds(read)["customer_key"].strip_suffix == ".0"
+    assert tables["order_lines"].count().execute() == 541_909
+    assert text.count("# QUESTION") == 4
