@@ -188,6 +188,27 @@ def test_a_sheet_with_dates_is_drafted_like_any_file(usable, tmp_path):
     assert tables["order_lines"].count().execute() == 1
 
 
+def test_a_workbook_of_several_sheets_asks_which(usable, tmp_path):
+    file = tmp_path / "orders.xlsx"
+    with xlsxwriter.Workbook(file) as book:
+        for sheet in ("一月", "二月"):
+            page = book.add_worksheet(sheet)
+            page.write_row(0, 0, ["Order ID", "SKU", "Qty", "Price", "Order Date"])
+            page.write_row(1, 0, [1, "A", 1, 2.5, "2024-01-05"])
+    text, read, _ = usable(file)
+    assert read.files[0].sheet == "一月"
+    assert "QUESTION: is it this sheet? There are also: 二月" in text
+
+
+def test_kinds_of_lines_are_proposed_with_a_question_and_no_default(usable, raw):
+    rows = "1,A,1,2,2024-01-05,销售\n2,A,1,2,2024-01-05,退货\n3,A,1,2,2024-01-05,测试\n"
+    text, read, _ = usable(raw("orders.csv", "Order ID,SKU,Qty,Price,Order Date,类型\n" + rows))
+    kind = feeds(read)["kind"]
+    assert dict(kind.codes) == {"销售": "sale", "退货": "return", "测试": "test"}
+    assert kind.default is None
+    assert "QUESTION: does each value mean this?" in text
+
+
 def test_odd_headers_are_quoted(usable, raw):
     _, read, _ = usable(
         raw("orders.csv", '"Order ID: #",SKU,Qty,Price,"Date [local]"\n1,A,1,2,2024-01-05\n')

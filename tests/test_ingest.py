@@ -14,7 +14,7 @@ import xlsxwriter
 
 from crm import ingest, mapping
 from crm.mapping import SourceError
-from crm.tables import lookup
+from crm.tables import STRIDE, lookup
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = os.environ.get("CRM_PUBLIC_DATA")
@@ -245,6 +245,55 @@ def test_times_with_a_zone_are_refused(shop):
     assert "column 'Date': times with a time zone; expected local business time" in message
 
 
+def test_odd_headers_and_line_ends_are_read(shop):
+    head = """ Or'der ,"It""em","Un{its}","Price \n per unit",Date;x,"""
+    (shop.raw / "orders.csv").write_bytes(f"\r\n{head}\r\n1,A,2,3,2024-01-05,\r\n".encode())
+    shop.map(base={}, order_id='"Or\'der"', product_id="'It\"em'", quantity='"Un{its}"',
+             unit_price="Price per unit", ordered_at="Date;x")  # fmt: skip
+    assert shop.problems() == []
+    assert shop.staged()[["line", "product_id"]].values.tolist() == [[3, "A"]]
+
+
+def test_rows_are_those_of_the_file_below_a_blank_first_line(shop):
+    shop.csv("", HEAD, ROWS[0], "1,A,x,2,2024-01-05,", ROWS[1] + ",1")
+    shop.map()
+    assert "orders.csv, row 5: 7 cells" in one_problem(shop)
+    shop.csv("", HEAD, ROWS[0], "1,A,x,2,2024-01-05,")
+    assert "column 'Units', row 4: 'x' is not a number" in one_problem(shop)
+
+
+def test_cells_with_delimiters_quotes_and_line_breaks_are_whole(shop):
+    shop.csv(HEAD, '1,"A ""1"", red\nand blue",1,2,2024-01-05,x', ROWS[0])
+    shop.map()
+    frame = shop.staged()
+    assert frame["product_id"].tolist() == ['A "1", red\nand blue', "A1"]
+    assert frame["line"].tolist() == [2, 3]  # records, as a spreadsheet counts them
+
+
+def test_rows_are_not_counted_where_their_order_is_not_kept(shop):
+    shop.csv(HEAD, *ROWS)
+    shop.map()
+    shop.con.raw_sql("set preserve_insertion_order = false")
+    with pytest.raises(ValueError, match="preserve_insertion_order is off"):
+        shop.problems()
+
+
+def test_the_fields_of_a_source_are_listed_and_personal_ones_go_to_the_vault(shop):
+    add_people(shop, "K1,2023-05-01,a,,男")
+    listed = ingest.listing(shop.mapping).set_index(["table", "field"])
+    assert listed.loc[("order_lines", "quantity"), "column"] == "Units"
+    assert listed.loc[("customers", "phone"), "goes_to"] == "vault, encrypted"
+    assert listed.loc[("customers", "gender"), "goes_to"] == "analysis"
+
+
+def test_facts_count_lines_and_days(shop):
+    shop.csv(HEAD, *ROWS)
+    shop.map()
+    lines = ingest.open_source(shop.con, shop.mapping, shop.raw)["order_lines"]
+    row = ingest.facts(lines).to_pandas().iloc[0]
+    assert row[["lines", "unknown_lines", "return_lines"]].tolist() == [3, 1, 1]
+
+
 def test_several_files_feed_one_table_and_lines_stay_unique(shop):
     shop.csv(HEAD, *ROWS)
     shop.csv("No,Art,N,P,D", "S1,A1,1,2,2024-03-01", file="store.csv")
@@ -260,7 +309,7 @@ def test_several_files_feed_one_table_and_lines_stay_unique(shop):
         channel="{value: store}",
     )
     frame = shop.staged()
-    assert frame["line"].tolist() == [2, 3, 4, ingest.STRIDE + 2]
+    assert frame["line"].tolist() == [2, 3, 4, STRIDE + 2]
     assert frame["channel"].tolist() == ["web", "web", "web", "store"]
 
 

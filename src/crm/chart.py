@@ -1,17 +1,19 @@
 """Vega-Lite charts as SVG: one style, the same bytes on every machine.
 
-Vega measures text to place labels. It is told to measure with Liberation Sans, which
-vl-convert carries inside, so that fonts installed on a machine change nothing; its widths
-are those of Arial and Helvetica, which the finished SVG asks for.
+Vega measures text to place labels, with whatever fonts it finds. It is told to measure with
+a small font of our own: the widths of Arial and Helvetica, which the finished SVG asks for,
+and square Chinese characters. What is installed on a machine then changes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
+from pathlib import Path
 
 VERSION = "6.4"  # of Vega-Lite, among those that vl-convert carries
-MEASURED = "Liberation Sans"
+MEASURED = "CRM Measure"  # made by site/measure/make.py
 SHOWN = (
     "Helvetica Neue, Helvetica, Arial, Liberation Sans, "
     "PingFang SC, Microsoft YaHei, Noto Sans CJK SC, sans-serif"
@@ -37,9 +39,7 @@ def svg(spec: dict, *, width: int, currency: str = "") -> str:
     Facets and concatenations keep the widths they state, as Vega-Lite cannot fit them.
     A `$` in a number format of the spec stands for the symbol of the currency.
     """
-    import vl_convert
-
-    drawn = vl_convert.vegalite_to_svg(
+    drawn = _converter().vegalite_to_svg(
         _fitted(spec, width),
         vl_version=VERSION,
         config=config(width) | _legend(spec, width),
@@ -49,49 +49,57 @@ def svg(spec: dict, *, width: int, currency: str = "") -> str:
     return _own_ids(_rounded(_shown_fonts(drawn)))
 
 
+@cache
+def _converter():
+    import vl_convert
+
+    vl_convert.register_font_directory(str(Path(__file__).parent / "site/measure"))
+    return vl_convert
+
+
 def config(width: int) -> dict:
     """The Vega-Lite config that makes charts look alike, for a chart this wide."""
     narrow = width < NARROW
-    size = 12 if narrow else 13
-    text = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal"}
+    text = _text(width)
     return {
         "background": "transparent",
         "font": MEASURED,
         "padding": {"left": 1, "right": 8, "top": 4, "bottom": 2},
-        "title": {
-            "anchor": "start",
-            "color": INK,
-            "fontSize": size + 3,
-            "fontWeight": "bold",
-            "frame": "group",
-            "offset": 14,
-            "limit": width - 10,
-        },
+        "title": _TITLE | {"fontSize": text["titleFontSize"] + 3, "limit": width - 10},
         "view": {"stroke": "transparent", "continuousHeight": 250 if narrow else 300},
         "axis": text | _AXIS | {"labelLimit": 128 if narrow else 260},
-        "axisX": {
-            "titlePadding": 10,
-            "labelFlush": True,
-            "labelOverlap": "parity",
-            "labelSeparation": 10,
-        },
+        "axisX": _AXIS_X,
         "axisY": _AXIS_Y,
         "axisQuantitative": {"tickCount": 4 if narrow else 6, "domain": False},
         "axisTemporal": {"grid": False, "tickCount": 4 if narrow else 8},
         "axisBand": {"grid": False, "domain": False},
         "header": text | {"labelColor": INK, "titleColor": MUTED},
-        "range": {
-            "category": PALETTE,
-            "ordinal": {"scheme": "blues"},
-            "ramp": {"scheme": "blues"},
-            "heatmap": {"scheme": "blues"},
-            "diverging": {"scheme": "blueorange"},
-        },
+        "range": _RANGES,
         "scale": {"bandPaddingInner": 0.28, "bandPaddingOuter": 0.1},
-        **_marks(size),
+        **_marks(text["labelFontSize"]),
     }
 
 
+def _text(width: int) -> dict:
+    """Sizes at which text stays readable when the page shrinks the chart a little."""
+    size = 12 if width < NARROW else 13
+    return {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal"}
+
+
+_RANGES = {
+    "category": PALETTE,
+    "ordinal": {"scheme": "blues"},
+    "ramp": {"scheme": "blues"},
+    "heatmap": {"scheme": "blues"},
+    "diverging": {"scheme": "blueorange"},
+}
+_TITLE = {
+    "anchor": "start",
+    "color": INK,
+    "fontWeight": "bold",
+    "frame": "group",
+    "offset": 14,
+}
 _AXIS = {
     "labelColor": MUTED,
     "titleColor": MUTED,
@@ -100,6 +108,12 @@ _AXIS = {
     "tickColor": GRID,
     "ticks": False,
     "labelPadding": 7,
+}
+_AXIS_X = {
+    "titlePadding": 10,
+    "labelFlush": True,
+    "labelOverlap": "parity",
+    "labelSeparation": 10,
 }
 _AXIS_Y = {  # the title lies flat above the axis, where it is read first
     "titleAngle": 0,
@@ -124,12 +138,9 @@ _LEGEND = {
 
 def _legend(spec: dict, width: int) -> dict:
     """The legend stands above the title of the y axis, or close to the marks if there is none."""
-    narrow = width < NARROW
-    size = 12 if narrow else 13
-    sizes = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal"}
     is_titled = spec.get("encoding", {}).get("y", {}).get("title", "") is not None
     place = {"offset": 30 if is_titled else 12, "columns": _legend_columns(spec, width)}
-    return {"legend": _LEGEND | sizes | place}
+    return {"legend": _LEGEND | _text(width) | place}
 
 
 def _legend_columns(spec: dict, width: int) -> int:
@@ -137,7 +148,8 @@ def _legend_columns(spec: dict, width: int) -> int:
     field = spec.get("encoding", {}).get("color", {}).get("field")
     rows = (spec.get("data") or {}).get("values") or []
     names = {str(row.get(field)) for row in rows if isinstance(row, dict)}
-    if sum(34 + 7 * min(len(name), 22) for name in names) < width:
+    letters = [len(name) + sum(letter > "\u2e80" for letter in name) for name in names]
+    if sum(34 + 7 * min(count, 22) for count in letters) < width:
         return max(len(names), 1)
     return 2 if width < NARROW else 4
 

@@ -1,13 +1,13 @@
 """Which order lines count as sales, which as returns, and where every other line went.
 
-A *sale* is a line of goods or services charged to somebody. A *return* is a line of a returned or
-cancelled invoice; it is a fact of its own with positive amounts and reduces spend (Q-16). A return
-*reverses* a sale when customer, product, quantity and price are the same and the sale is the latest
-one before it: such a sale was never a purchase in the end. An *exact duplicate* repeats every
+A *sale* is a line of goods or services charged to somebody. A *return* is a line of a returned
+or cancelled invoice; it is a fact of its own with positive amounts and reduces spend (Q-16). A
+return *reverses* a sale when customer, product, quantity and price are the same and the sale is
+the latest one before it: such a sale was never a purchase in the end. An *exact duplicate* repeats every
 column of an earlier line of the source.
 
-Each line meets one fate: kept, quarantined (it broke a rule and waits for its owner, whole and with
-the reason) or removed (it is well-formed but not a sale or a return). Nothing else can happen to
+Each line meets one fate: kept, quarantined (it broke a rule and waits for its owner, whole and
+with the reason) or removed (it is well-formed but not a sale or a return). Nothing else can happen to
 it, and the ledger proves it (CLN-05, CLN-09).
 """
 
@@ -40,18 +40,19 @@ class LedgerError(ValueError):
     """Rows were lost or doubled, or too many were quarantined."""
 
 
+@ibis.udf.scalar.builtin(name="hash")
+def _hash(row) -> int: ...
+
+
 def duplicates(lines: ibis.Table) -> ibis.Table:
     """One line that repeats an earlier one in every column: `line`.
 
     Lines are first compared by a hash, which rules out nearly all of them; only those that share
     one are compared column by column, so the answer is exact.
     """
-    mark = lines[CONTENT[0]].fill_null("").hash()
-    for name in CONTENT[1:]:
-        mark = mark ^ (lines[name].cast("string").fill_null("") + f"\x1f{name}").hash()
-    marked = lines.mutate(mark=mark)
-    shared = marked.group_by("mark").having(_.count() > 1).agg()
-    suspects = marked.semi_join(shared, "mark")
+    mark = _hash(ibis.struct({name: lines[name] for name in CONTENT}))
+    shared = lines.select(mark=mark).group_by("mark").having(_.count() > 1).agg()
+    suspects = lines.semi_join(shared, mark == shared.mark)
     place = ibis.row_number().over(group_by=CONTENT, order_by=suspects.line)
     return suspects.mutate(place=place).filter(_.place > 0).select("line")
 
@@ -92,7 +93,8 @@ def judge(
     torn = mixed.select(torn=_.order_id)
     joined = lines.left_join(doubled, lines.line == doubled.repeat)
     joined = joined.left_join(torn, joined.order_id == torn.torn)
-    judged = joined.mutate(amount=_.quantity * _.unit_price, is_duplicate=_.repeat.notnull())
+    amount = (_.quantity * _.unit_price).round(4)  # as it is written: sums over lines stay equal
+    judged = joined.mutate(amount=amount, is_duplicate=_.repeat.notnull())
     judged = judged.mutate(reason=_reason(judged, drop_files)).mutate(fate=_fate())
     return judged.drop("repeat", "torn")
 

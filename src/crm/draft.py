@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import ibis
+from python_calamine import CalamineError, CalamineWorkbook
 
 from crm.ingest import cell
 from crm.mapping import File, Problem, SourceError, fields, formats
@@ -22,9 +23,9 @@ from crm.raw import LINE, Raw, broken_rows, open_file
 from crm.tables import GENDERS, Column
 
 WORDS = {  # field: words in a header that name it or a part of it; with =, the whole header
-    "order_id": "=order|order id|order no|order number|invoice no|invoice|receipt|transaction id|bill no|"
-    "订单号|订单编号|订单id|单号|交易号|流水号|小票号|发票号",
-    "kind": "kind|order type|transaction type|订单类型|交易类型|单据类型",
+    "order_id": "=order|order id|order no|order number|invoice no|invoice|receipt|"
+    "transaction id|bill no|订单号|订单编号|订单id|单号|交易号|流水号|小票号|发票号",
+    "kind": "=type|=类型|kind|order type|transaction type|订单类型|交易类型|单据类型",
     "customer_key": "customer id|customer no|customer key|customer code|cust id|client id|"
     "member id|member no|user id|buyer id|客户id|客户编号|客户号|会员id|会员号|"
     "会员编号|会员卡号|用户id|用户编号|买家id",
@@ -33,7 +34,7 @@ WORDS = {  # field: words in a header that name it or a part of it; with =, the 
     "货号",
     "product_name": "product name|description|item name|goods name|product|item|title|name|"
     "商品名称|产品名称|商品名|品名|商品",
-    "category": "category|department|类别|品类|分类",
+    "category": "category|department|dept|类别|品类|分类",
     "quantity": "quantity|qty|units|pieces|数量|件数",
     "unit_price": "unit price|price|单价|价格|售价|成交价",
     "ordered_at": "invoice date|order date|order time|ordered at|created at|purchase date|"
@@ -154,44 +155,31 @@ def mask(text: str, kind: str) -> str:
 def _file(con, name: str, file: Path) -> tuple[str, str]:
     """The entry of a file, and what it says about products that are none."""
     if not file.is_file():
-        raise SourceError(
-            [
-                Problem(
-                    file.name,
-                    "the file is not there",
-                    "a raw file",
-                    "check the path that follows the source's name",
-                )
-            ]
-        )
+        mend = "check the path that follows the source's name"
+        raise SourceError(Problem(file.name, "the file is not there", "a raw file", mend))
     options, doubt = _options(file)
     raw = open_file(con, File("", (file.name,), **options), name, file.parent)
     profiles = _profiles(con, raw)
     table, placed = _place(profiles)
-    guesses = [
-        _guess(column, placed[field], raw)
-        for field, column in fields(table).items()
-        if field in placed
-    ]
     lines = [f"  - table: {table}", f"    path: {_quote(file.name)}"]
-    lines += [f"    {key}: {json.dumps(value)}" for key, value in options.items()]
+    lines += [
+        f"    {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in options.items()
+    ]
     lines += [f"    # QUESTION: {doubt}"] if doubt else []
     if table == "order_lines":
-        lines.append(
-            "    duplicates: keep      # QUESTION: are lines alike in every column "
-            "mistakes? then drop"
-        )
+        doubt = "are lines alike in every column mistakes? then drop"
+        lines.append(f"    duplicates: keep      # QUESTION: {doubt}")
     lines.append("    columns:")
-    if "order_id" in placed and "kind" not in placed:
-        guesses += _kinds(raw, placed)
-    lines += [line for guess in guesses for line in _lines(guess)]
+    lines += [line for guess in _guesses(table, placed, raw) for line in _lines(guess)]
     lines += _absent(table, placed) + _unplaced(profiles, placed)
     return "\n".join(lines) + "\n", _odd_codes(raw, placed) if table == "order_lines" else ""
 
 
 def _options(file: Path) -> tuple[dict[str, str], str]:
-    """How a text file is written, and what is doubtful about that."""
-    if file.suffix.lower() in (".xlsx", ".parquet"):
+    """How the file must be read, and what is doubtful about that."""
+    if file.suffix.lower() == ".xlsx":
+        return _sheet(file)
+    if file.suffix.lower() == ".parquet":
         return {}, ""
     with file.open("rb") as stream:
         start = stream.read(1 << 18)
@@ -200,6 +188,15 @@ def _options(file: Path) -> tuple[dict[str, str], str]:
     delimiter = max(",;\t|", key=header.count)
     options = {} if encoding == "utf-8" else {"encoding": encoding}
     return options | ({} if delimiter == "," else {"delimiter": delimiter}), doubt
+
+
+def _sheet(file: Path) -> tuple[dict[str, str], str]:
+    try:
+        first, *others = CalamineWorkbook.from_path(file).sheet_names
+    except (CalamineError, OSError, ValueError):
+        return {}, ""  # opening the file says what is wrong with it
+    doubt = f"is it this sheet? There are also: {', '.join(others)}"
+    return ({"sheet": first}, doubt) if others else ({}, "")
 
 
 def _encoding(start: bytes) -> tuple[str, str]:
@@ -224,7 +221,7 @@ def _profiles(con, raw: Raw) -> list[Profile]:
         cells = rows.select(**{f"c{i}": cell(rows, c) for i, c in enumerate(raw.columns)})
         columns = cells.to_pyarrow().columns
     except duckdb.Error:
-        raise SourceError(broken_rows(con, raw)) from None
+        raise SourceError(*broken_rows(con, raw)) from None
     return [
         _profile(name, [v for v in column.to_pylist() if v is not None], raw.table[name].type())
         for name, column in zip(raw.columns, columns, strict=True)
@@ -359,6 +356,12 @@ def _date_formats(profile: Profile) -> list[list[str]]:
     return [] if rest else sets
 
 
+def _guesses(table: str, placed: dict[str, Profile], raw: Raw) -> list[Guess]:
+    columns = fields(table).items()
+    guesses = [_guess(column, placed[name], raw) for name, column in columns if name in placed]
+    return guesses + (_kinds(raw, placed) if "order_id" in placed and "kind" not in placed else [])
+
+
 def _guess(column: Column, profile: Profile, raw: Raw) -> Guess:
     options, question = _feed_options(column, profile, raw)
     name = _quote(profile.name)
@@ -423,12 +426,12 @@ def _code_options(column: Column, profile: Profile) -> tuple[list[str], str]:
             )
             for value in values
         }
-        default, question = "unknown", ""
+        default, question = ["default: unknown"], ""
     else:
         means = {value: _kind(value) for value in values}
-        default, question = "sale", "does each value mean this?"
+        default, question = [], "does each value mean this?"
     listed = ", ".join(f"{json.dumps(v, ensure_ascii=False)}: {m}" for v, m in means.items())
-    return [f"codes: {{{listed}}}", f"default: {default}"], question
+    return [f"codes: {{{listed}}}", *default], question
 
 
 def _kind(value: str) -> str:
@@ -458,15 +461,8 @@ def _kinds(raw: Raw, placed: dict[str, Profile]) -> list[Guess]:
     listed = ", ".join(f"{letter}: {kind}" for letter, kind in means.items())
     counts = ", ".join(f"{group['rows']:,} with {group['letter']}" for group in starts)
     name = _quote(placed["order_id"].name)
-    name = _quote(placed["order_id"].name)
-    return [
-        Guess(
-            "kind",
-            f"{{column: {name}, starts_with: {{{listed}}}, default: sale}}",
-            counts,
-            "does the letter before the number mean this?",
-        )
-    ]
+    yaml = f"{{column: {name}, starts_with: {{{listed}}}, default: sale}}"
+    return [Guess("kind", yaml, counts, "does the letter before the number mean this?")]
 
 
 def _odd_codes(raw: Raw, placed: dict[str, Profile]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EMPTY_MONTH = "month=none"  # a fact table without rows is still a folder with its schema
 ROW_GROUP = 122_880  # DuckDB's own default, stated because it decides the bytes
+DICTIONARY = 10_000  # more distinct values in a row group are written plainly: faster, no larger
 
 
 def connect(*, threads: int = 0, memory: str = "", spill: Path | None = None):
@@ -71,12 +72,13 @@ def write(con, rows, path: Path, table: Table) -> int:
     """Write a frame or an expression as the schema says; returns the number of rows.
 
     A fact table becomes a folder with one sorted file per month, any other table one sorted
-    file. The target must not exist: the caller writes aside and renames.
+    file; facts without a time lie in `EMPTY_MONTH`. The target must not exist: the caller writes
+    aside and renames.
 
     Raises
     ------
     TableError
-        A column is missing or too many, or a row repeats the key.
+        A column is missing or too many, or a row repeats the key (of facts: in its month).
     """
     expr = _as_expr(con, rows, table)
     if sorted(expr.columns) != sorted(table.names):
@@ -85,12 +87,13 @@ def write(con, rows, path: Path, table: Table) -> int:
         raise TableError(f"table {table.name!r}: missing columns {missing}, unknown {extra}")
     path.parent.mkdir(parents=True, exist_ok=True)
     select = f"SELECT {', '.join(map(_cast, table.columns))} FROM ({con.compile(expr)})"
-    if table.time:
+    if table.time and _by_month(con, expr, table.time):
         return _write_months(con, select, path, table)
     con.con.execute(f"CREATE OR REPLACE TEMP TABLE _out AS {select}")
-    _check_key(con, table)
-    _copy(con, "SELECT * FROM _out", path, table)
-    return con.con.sql("SELECT count(*) FROM _out").fetchall()[0][0]
+    if table.time:
+        return _write_months(con, "FROM _out", path, table)
+    _check_key(con, "_out", table)
+    return _copy(con, "FROM _out", path, table)
 
 
 def digest(path: Path) -> str:
@@ -122,7 +125,11 @@ def replace(new: Path, target: Path) -> None:
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     target.rename(old)
-    new.rename(target)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
     shutil.rmtree(old)
 
 
@@ -147,36 +154,76 @@ def _cast(column) -> str:
     return f"CAST({name} AS {kind}) AS {name}"
 
 
+def _by_month(con, expr: ibis.Table, time: str) -> bool:
+    """Whether one month can be asked for alone, so that no copy of all rows is needed.
+
+    It can if stored rows are only chosen and joined and `time` is one of their columns: DuckDB
+    then reads no other month. Whatever is computed over many rows is better computed once.
+    """
+    from ibis.expr import operations as ops
+
+    node = expr.op()
+    plain = (ops.Project, ops.Filter, ops.JoinChain, ops.JoinReference, ops.DatabaseTable)
+    if not all(isinstance(relation, plain) for relation in node.find(ops.Relation)):
+        return False
+    if node.find((ops.Analytic, ops.WindowFunction, ops.Impure)):
+        return False
+    while not isinstance(node, ops.DatabaseTable):
+        column = node.values[time]
+        if not isinstance(column, ops.Field):
+            return False
+        node, time = column.rel, column.name
+    return _is_stored(con, node.name)
+
+
+def _is_stored(con, name: str) -> bool:
+    """Whether a name stands for rows of `hold` or `scan`, not for a query or a frame."""
+    found = con.con.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE table_name = $1 UNION ALL SELECT 1 FROM "
+        "duckdb_views() WHERE view_name = $1 AND view_name LIKE 'ibis_read_parquet_%'",
+        [name],
+    )
+    return bool(found.fetchall())
+
+
 def _write_months(con, select: str, path: Path, table: Table) -> int:
-    con.con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _out AS SELECT *, strftime(\"{table.time}\", '%Y-%m') "
-        f"AS _month FROM ({select})"
-    )
+    time, rows = f'"{table.time}"', 0
     months = con.con.sql(
-        "SELECT _month, count(*) FROM _out GROUP BY _month ORDER BY _month"
+        f"SELECT strftime(m, '%Y-%m') FROM (SELECT DISTINCT date_trunc('month', {time}) AS m "
+        f"FROM ({select})) ORDER BY m NULLS LAST"
     ).fetchall()
-    for month, _ in months or [(None, 0)]:
-        part = path / (f"month={month}" if months else EMPTY_MONTH) / "part.parquet"
+    for (month,) in months or [(None,)]:
+        part = path / (f"month={month}" if month else EMPTY_MONTH) / "part.parquet"
         part.parent.mkdir(parents=True)
-        where = f"WHERE _month = '{month}'" if months else ""
-        _copy(con, f"SELECT * EXCLUDE (_month) FROM _out {where}", part, table)
-    con.con.execute("DROP TABLE _out")
-    return sum(rows for _, rows in months)
+        first = f"TIMESTAMP '{month}-01'"
+        within = f"{time} >= {first} AND {time} < {first} + INTERVAL 1 MONTH"
+        within = within if month else f"{time} IS NULL"
+        rows += _copy(con, f"FROM ({select}) WHERE {within}", part, table)
+        _check_key(con, f"read_parquet('{part}')", table)
+    con.con.execute("DROP TABLE IF EXISTS _out")
+    return rows
 
 
-def _copy(con, select: str, path: Path, table: Table) -> None:
-    key = ", ".join(f'"{name}"' for name in table.key)
-    con.con.execute(
-        f"COPY ({select} ORDER BY {key}) TO '{path}' "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"
+def _copy(con, select: str, path: Path, table: Table) -> int:
+    done = con.con.execute(
+        f"COPY ({select} ORDER BY {_key(table)}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, "
+        f"ROW_GROUP_SIZE {ROW_GROUP}, DICTIONARY_SIZE_LIMIT {DICTIONARY})"
     )
+    return done.fetchall()[0][0]
 
 
-def _check_key(con, table: Table) -> None:
-    key = ", ".join(f'"{name}"' for name in table.key)
+def _check_key(con, rows: str, table: Table) -> None:
+    key = _key(table)
+    unique = f"SELECT count(*) = count(DISTINCT hash({key})) FROM {rows}"
+    if con.con.sql(unique).fetchall()[0][0]:
+        return
     twice = con.con.sql(
-        f"SELECT {key}, count(*) FROM _out GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
+        f"SELECT {key}, count(*) FROM {rows} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
     ).fetchall()
     if twice:
         example = dict(zip(table.key, twice[0][:-1], strict=True))
         raise TableError(f"table {table.name!r}: {twice[0][-1]} rows share the key {example}")
+
+
+def _key(table: Table) -> str:
+    return ", ".join(f'"{name}"' for name in table.key)

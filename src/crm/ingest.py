@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import ibis
@@ -35,9 +36,10 @@ from crm.mapping import (
     formats,
 )
 from crm.raw import LINE, Raw, broken_rows, more, open_file
-from crm.tables import Column, Table, lookup
+from crm.tables import STRIDE, Column, Table, lookup
 
-STRIDE = 1_000_000_000  # no raw file has as many rows
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STAGED = ("customers", "order_lines", "products")
 _KEYS = {"customers": "customer_key", "products": "product_id"}  # one record for each key
@@ -112,7 +114,7 @@ def open_source(
     """
     found = [] if checked else problems(con, mapping, folder)
     if found:
-        raise SourceError(found)
+        raise SourceError(*found)
     return {
         table: _union(con, mapping, folder, table, lookup(f"staged/{table}")) for table in _STAGED
     }
@@ -169,7 +171,7 @@ def as_of(order_lines: ibis.Table) -> date:
     return last.date()
 
 
-def listing(mapping: Mapping):
+def listing(mapping: Mapping) -> pd.DataFrame:
     """One canonical field of one file: the column that feeds it and how it is read."""
     import pandas as pd
 
@@ -219,7 +221,7 @@ def _open(con, mapping: Mapping, entry: File, folder) -> tuple[File, Raw]:
     raw = open_file(con, entry, mapping.name, folder)
     missing = _missing(raw, entry)
     if missing:
-        raise SourceError(missing)
+        raise SourceError(*missing)
     if raw.suffix == ".xlsx":
         # a sheet holds real dates beside text in the mapping's format; `raw` wrote them as ISO
         entry = replace(
@@ -337,7 +339,8 @@ def _missing(raw: Raw, entry: File) -> list[Problem]:
                 raw.problem(
                     f"no column {feed.column!r}, which feeds {feed.field}",
                     "every mapped column in the header",
-                    f"mend `{feed.field}` in {raw.mapping}; {did_you_mean(feed.column, raw.columns)}",
+                    f"mend `{feed.field}` in {raw.mapping}; "
+                    + did_you_mean(feed.column, raw.columns),
                     at=f"column {feed.column!r}, row 1",
                 )
             )
@@ -359,42 +362,38 @@ def _cells(con, entry: File, raw: Raw) -> list[Problem]:
     feeds = [feed for feed in entry.feeds if feed.column is not None]
     measures = {}
     for i, feed in enumerate(feeds):
-        text, line = cell(raw.table, feed.column), raw.table[LINE]
-        value = _reader(columns[feed.field])(raw.table, feed, columns[feed.field])
-        bad = text.notnull() & value.isnull()
-        measures |= {
-            f"bad{i}": bad.sum(),
-            f"row{i}": line.min(where=bad),
-            f"text{i}": text.argmin(line, where=bad),
-            f"good{i}": text.argmin(line, where=value.notnull()),
-        }
+        measures |= _measures(raw.table, feed, columns[feed.field], i)
     try:
         row = raw.table.aggregate(**measures).to_pyarrow().to_pylist()[0]
     except duckdb.Error as error:
-        return broken_rows(con, raw) or [
-            raw.problem(
-                f"it cannot be read: {str(error).splitlines()[0]}",
-                "a whole file",
-                "export or copy it again",
-            )
-        ]
+        found = f"it cannot be read: {str(error).splitlines()[0]}"
+        other = raw.problem(found, "a whole file", "export or copy it again")
+        return broken_rows(con, raw) or [other]
     return [
         _cell_problem(
-            raw,
-            feed,
-            columns[feed.field],
-            row[f"bad{i}"],
-            row[f"row{i}"],
-            row[f"text{i}"],
-            row[f"good{i}"],
+            raw, feed, columns[feed.field], *(row[f"{key}{i}"] for key in ("bad", "row", "text")),
+            good=row[f"good{i}"],
         )
         for i, feed in enumerate(feeds)
         if row[f"bad{i}"]
-    ]
+    ]  # fmt: skip
+
+
+def _measures(raw: ibis.Table, feed: Feed, column: Column, number: int) -> dict[str, Value]:
+    """Of the cells that cannot be read: how many, the first and its row; and a good cell."""
+    text, line = cell(raw, feed.column), raw[LINE]
+    value = _reader(column)(raw, feed, column)
+    bad = text.notnull() & value.isnull()
+    return {
+        f"bad{number}": bad.sum(),
+        f"row{number}": line.min(where=bad),
+        f"text{number}": text.argmin(line, where=bad),
+        f"good{number}": text.argmin(line, where=value.notnull()),
+    }
 
 
 def _cell_problem(
-    raw: Raw, feed: Feed, column: Column, count: int, row: int, text: str, good: str | None
+    raw: Raw, feed: Feed, column: Column, count: int, row: int, text: str, *, good: str | None
 ) -> Problem:
     if column.type in ("money", "quantity"):
         found, expected, mend = _not_a_number(feed, text)

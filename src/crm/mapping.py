@@ -76,7 +76,7 @@ class Problem:
 class SourceError(ValueError):
     """A mapping or a raw file has problems; the message lists all of them, one a line."""
 
-    def __init__(self, problems: Iterable[Problem]):
+    def __init__(self, *problems: Problem):
         self.problems = list(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
@@ -139,7 +139,7 @@ def load(path: str | Path) -> Mapping:
     """The mapping in a file; raises `SourceError` with every problem it has."""
     mapping, problems = check(path)
     if mapping is None or problems:
-        raise SourceError(problems)
+        raise SourceError(*problems)
     return mapping
 
 
@@ -295,25 +295,22 @@ def _mapping(name: str, data: dict, doc: _Doc) -> Mapping:
         for key in ("title", "about", "origin", "licence")
     }
     public = _choice(data, "public", ("true", "false"), (), doc) == "true"
-    entries = data.get("files")
-    if not isinstance(entries, list) or not entries:
-        doc.add(
-            ("files",),
-            "no list of files below `files`",
-            "one entry for each raw file",
-            "write `files:` and below it `- table: order_lines`",
-        )
-        entries = []
-    files = tuple(_file(entry, ("files", i), doc) for i, entry in enumerate(entries))
-    if entries and all(file.table != "order_lines" for file in files):
-        doc.add(
-            ("files",),
-            "no file feeds order_lines",
-            "at least one",
-            "add an entry with `table: order_lines`",
-        )
+    files = _files(data.get("files"), doc)
     codes = tuple(_list(data, "non_products", (), doc))
     return Mapping(name=name, **texts, public=public, files=files, non_products=codes)
+
+
+def _files(entries, doc: _Doc) -> tuple[File, ...]:
+    at = ("files",)
+    if not isinstance(entries, list) or not entries:
+        found = "no list of files below `files`"
+        doc.add(at, found, "one entry for each raw file", "write `- table: order_lines` below it")
+        return ()
+    files = tuple(_file(entry, (*at, i), doc) for i, entry in enumerate(entries))
+    if all(file.table != "order_lines" for file in files):
+        mend = "add an entry with `table: order_lines`"
+        doc.add(at, "no file feeds order_lines", "at least one", mend)
+    return files
 
 
 def _file(entry, at: tuple, doc: _Doc) -> File:
@@ -428,25 +425,16 @@ def _feeds(columns, table: str, at: tuple, doc: _Doc) -> tuple[Feed, ...]:
     if table not in _TABLES:
         return ()
     known = fields(table)
-    feeds = []
-    for name, entry in columns.items():
-        if name in known:
-            feeds.append(_feed(known[name], entry, (*at, name), doc))
-        else:
-            doc.add(
-                (*at, name),
-                f"unknown field {name!r}",
-                f"a field of {table}",
-                did_you_mean(name, known),
-            )
+    _known(columns, known, at, doc, what="field", expected=f"a field of {table}")
     for name, column in known.items():
         if column.required and name not in columns:
-            doc.add(
-                at,
-                f"no column feeds the required field {name!r} ({column.about})",
-                f"all required fields of {table}",
-                f"add `{name}: COLUMN`",
-            )
+            found = f"no column feeds the required field {name!r} ({column.about})"
+            doc.add(at, found, f"all required fields of {table}", f"add `{name}: COLUMN`")
+    feeds = [
+        _feed(known[name], entry, (*at, name), doc)
+        for name, entry in columns.items()
+        if name in known
+    ]
     _mapped_twice(feeds, at, doc)
     return tuple(feeds)
 
@@ -470,22 +458,19 @@ def _feed(column: Column, entry, at: tuple, doc: _Doc) -> Feed:
     if entry and isinstance(entry, str):
         return Feed(column.name, column=entry)
     if not isinstance(entry, dict):
-        doc.add(
-            at,
-            f"nothing usable for field {column.name!r}",
-            "the name of a column, or a mapping with `column` or `value`",
-            "write the column's name after the colon",
-        )
+        expected = "the name of a column, or a mapping with `column` or `value`"
+        found = f"nothing usable for field {column.name!r}"
+        doc.add(at, found, expected, "write the column's name after the colon")
         return Feed(column.name)
     _known(entry, _FEED_KEYS, at, doc)
-    if ("column" in entry) == ("value" in entry):
-        doc.add(
-            at,
-            f"field {column.name!r} with both or neither of `column` and `value`",
-            "exactly one of them",
-            "`column` names a column, `value` is a constant",
-        )
-    feed = Feed(
+    feed = _read_feed(column, entry, at, doc)
+    for found, expected, mend in _feed_problems(feed, entry, column):
+        doc.add(at, f"field {column.name!r}: {found}", expected, mend)
+    return feed
+
+
+def _read_feed(column: Column, entry: dict, at: tuple, doc: _Doc) -> Feed:
+    return Feed(
         column.name,
         column=_text(entry, "column", at, doc),
         value=_text(entry, "value", at, doc),
@@ -498,9 +483,6 @@ def _feed(column: Column, entry, at: tuple, doc: _Doc) -> Feed:
         default=_text(entry, "default", at, doc),
         strip_suffix=_text(entry, "strip_suffix", at, doc),
     )
-    for found, expected, mend in _feed_problems(feed, entry, column):
-        doc.add(at, f"field {column.name!r}: {found}", expected, mend)
-    return feed
 
 
 def _feed_problems(feed: Feed, entry: dict, column: Column) -> Iterator[tuple[str, str, str]]:
@@ -511,18 +493,28 @@ def _feed_problems(feed: Feed, entry: dict, column: Column) -> Iterator[tuple[st
                 f"it only with {' or '.join(types)}",
                 "remove it",
             )
+    if ("column" in entry) == ("value" in entry):
+        yield (
+            "both or neither of `column` and `value`",
+            "exactly one of them",
+            "`column` names a column, `value` is a constant",
+        )
     if feed.codes and feed.starts_with:
         yield "both `codes` and `starts_with`", "one of them", "remove one"
     if feed.default is not None and not (feed.codes or feed.starts_with):
         yield "`default` alone", "it with `codes` or `starts_with`", "list the codes"
+    yield from _mark_problems(feed)
+    for pattern in feed.format:
+        yield from _format_problems(pattern)
+    yield from _value_problems(feed, column)
+
+
+def _mark_problems(feed: Feed) -> Iterator[tuple[str, str, str]]:
     for mark in (feed.thousands, feed.decimal):
         if mark and (len(mark) != 1 or mark.isalnum() or mark in "+-"):
             yield f"the mark {mark!r}", "one character such as , or .", "write it in quotes"
     if feed.thousands == feed.decimal:
         yield f"{feed.decimal!r} for both `thousands` and `decimal`", "two marks", "mend one"
-    for pattern in feed.format:
-        yield from _format_problems(pattern)
-    yield from _value_problems(feed, column)
 
 
 def _format_problems(pattern: str) -> Iterator[tuple[str, str, str]]:
@@ -568,15 +560,18 @@ def _is_iso(text: str) -> bool:
 # --- single values
 
 
-def _known(data: dict, keys: Iterable[str], at: tuple, doc: _Doc) -> None:
+def _known(
+    data: dict,
+    keys: Iterable[str],
+    at: tuple,
+    doc: _Doc,
+    *,
+    what: str = "key",
+    expected: str = "one of the keys there are",
+) -> None:
     for key in data:
         if key not in keys:
-            doc.add(
-                (*at, key),
-                f"unknown key {key!r}",
-                "one of the keys there are",
-                did_you_mean(key, keys),
-            )
+            doc.add((*at, key), f"unknown {what} {key!r}", expected, did_you_mean(key, keys))
 
 
 def _text(data: dict, key: str, at: tuple, doc: _Doc, *, required: bool = False) -> str | None:

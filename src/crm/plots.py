@@ -13,7 +13,7 @@ from crm.wording import column_form, label
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = {"money": "$~s", "int": "~s", "pct": ".0%", "num": "~g", "num2": "~g"}
+NUMBERS = {"money": "$~s", "int": ",.0f", "pct": ".0%", "num": "~g", "num2": "~g"}
 
 
 def bars(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: str = "") -> dict:

@@ -43,7 +43,7 @@ class Spec:
 
     @property
     def module(self) -> str:
-        """The stage's first word names its module, its params section and its notebook's prefix."""
+        """The stage's first word: the name of its module and of its params section."""
         return self.name.split("_")[0]
 
     @property
@@ -191,7 +191,7 @@ def section_problems(root: Path, section: str, functions) -> list[str]:
 def _unknown(prefix: str, key: str, known) -> str:
     close = difflib.get_close_matches(str(key), [str(k) for k in known], n=1)
     hint = f"; did you mean {prefix}{close[0]}?" if close else ""
-    return f"unknown key {prefix}{key}{hint} There are: {', '.join(sorted(map(str, known)))}"
+    return f"unknown key {prefix}{key}{hint or ';'} there are {', '.join(sorted(map(str, known)))}"
 
 
 def _keywords(function: ast.FunctionDef) -> dict[str, object]:

@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -59,18 +59,26 @@ _BROKEN = {  # DuckDB's kind of error: found, expected, how to mend
 
 @dataclass(frozen=True)
 class Raw:
-    """An open file: its table with the column `LINE`, its columns, and how messages name it."""
+    """An open file: how messages name it, its columns, and its table with the column `LINE`.
 
-    table: ibis.Table
-    columns: tuple[str, ...]
+    `scan` is how DuckDB reads it; `header` is the row of a text file in which the header stands.
+    """
+
     shown: str
     mapping: str
     suffix: str
-    scan: str
+    columns: tuple[str, ...] = ()
+    scan: str = ""
+    header: int = 1
+    table: ibis.Table | None = None
 
     def problem(self, found: str, expected: str, mend: str, *, at: str = "") -> Problem:
         """A problem in this file; `at` says where in it."""
         return Problem(f"{self.shown}{at and ', '}{at}", found, expected, mend)
+
+    def error(self, found: str, expected: str, mend: str, *, at: str = "") -> SourceError:
+        """The same as an error, where nothing more can be said about the file."""
+        return SourceError(self.problem(found, expected, mend, at=at))
 
 
 def find(entry: File, name: str, folder: Path) -> str:
@@ -81,15 +89,13 @@ def find(entry: File, name: str, folder: Path) -> str:
     shown = " or ".join(f"data/raw/{name}/{path}" for path in entry.paths)
     there = sorted(p.name for p in Path(folder).iterdir()) if Path(folder).is_dir() else []
     raise SourceError(
-        [
-            Problem(
-                shown,
-                "the file is not there",
-                f"the file that feeds {entry.table}",
-                f"copy it to data/raw/{name}/ or mend `path` in data/sources/{name}/mapping.yaml; "
-                f"there {'are ' + ', '.join(there) if there else 'is nothing'} in that folder",
-            )
-        ]
+        Problem(
+            shown,
+            "the file is not there",
+            f"the file that feeds {entry.table}",
+            f"copy it to data/raw/{name}/ or mend `path` in data/sources/{name}/mapping.yaml; "
+            f"there {'are ' + ', '.join(there) if there else 'is nothing'} in that folder",
+        )
     )
 
 
@@ -109,21 +115,16 @@ def open_file(con, entry: File, name: str, folder: str | Path) -> Raw:
     """
     path = find(entry, name, folder)
     blank = Raw(
-        None,
-        (),
-        f"data/raw/{name}/{path}",
-        f"data/sources/{name}/mapping.yaml",
-        Path(path).suffix.lower(),
-        "",
+        shown=f"data/raw/{name}/{path}",
+        mapping=f"data/sources/{name}/mapping.yaml",
+        suffix=Path(path).suffix.lower(),
     )
     file = Path(folder) / path
     if not file.stat().st_size:
-        raise SourceError([_empty(blank)])
+        raise SourceError(_empty(blank))
     openers = {".parquet": _parquet, ".xlsx": _xlsx}
-    columns, scan = openers.get(blank.suffix, _csv)(file, entry, blank)
-    return Raw(
-        _view(con, scan, columns, blank), columns, blank.shown, blank.mapping, blank.suffix, scan
-    )
+    raw = openers.get(blank.suffix, _csv)(file, entry, blank)
+    return replace(raw, table=_view(con, raw))
 
 
 def broken_rows(con, raw: Raw) -> list[Problem]:
@@ -179,49 +180,53 @@ def _header(names: list[str], raw: Raw, *, has_rows: bool) -> tuple[str, ...]:
     Names that differ only in upper and lower case count as the same: the engine cannot tell
     them apart. A column without a name is called by its place.
     """
-    names = [" ".join(name.split()) or f"(column {i})" for i, name in enumerate(names, 1)]
-    problems = []
-    places: dict[str, list[int]] = {}
-    for i, name in enumerate(names, 1):
-        places.setdefault(name.casefold(), []).append(i)
-    for found in (p for p in places.values() if len(p) > 1):
-        where = " and ".join(str(i) for i in found)
-        problems.append(
-            raw.problem(
-                f"the name {names[found[0] - 1]!r} stands over columns {where}",
-                "each column name once, in upper or lower case",
-                "rename one of them in the file or where it is exported",
-                at=f"column {names[found[0] - 1]!r}, row 1",
-            )
+    names = [_named(name, i) for i, name in enumerate(names, 1)]
+    problems = [
+        raw.problem(
+            f"the name {same[0][1]!r} stands over columns {' and '.join(str(i) for i, _ in same)}",
+            "each column name once, in upper or lower case",
+            "rename one of them in the file or where it is exported",
+            at=f"column {same[0][1]!r}, row 1",
         )
+        for same in _same(names)
+    ]
     if not has_rows:
-        problems.append(
-            raw.problem(
-                "only a header and no rows",
-                "at least one row below the header",
-                f"export it again, or remove the entry from {raw.mapping}",
-                at="row 2",
-            )
-        )
+        mend = f"export it again, or remove the entry from {raw.mapping}"
+        found = "only a header and no rows"
+        problems.append(raw.problem(found, "at least one row below the header", mend, at="row 2"))
     if problems:
-        raise SourceError(problems)
+        raise SourceError(*problems)
     return tuple(names)
 
 
-def _view(con, scan: str, columns: tuple[str, ...], raw: Raw) -> ibis.Table:
+def _same(names: list[str]) -> list[list[tuple[int, str]]]:
+    """Places and names of the columns that share a name."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for i, name in enumerate(names, 1):
+        places.setdefault(name.casefold(), []).append((i, name))
+    return [same for same in places.values() if len(same) > 1]
+
+
+def _named(name: str, place: int) -> str:
+    return " ".join(name.split()) or f"(column {place})"
+
+
+def _view(con, raw: Raw) -> ibis.Table:
     """The scan as a table in the connection; rows without any value are left out."""
     view, line = ibis.util.gen_name("raw"), _name(LINE)
     if raw.suffix == ".parquet":
-        query = f"select file_row_number + 1 as {line}, * exclude (file_row_number) from {scan}"
+        query = (
+            f"select file_row_number + 1 as {line}, * exclude (file_row_number) from {raw.scan}"
+        )
     elif raw.suffix == ".xlsx":
-        query = f"select * from {scan}"
+        query = f"select * from {raw.scan}"
     else:
         # counted over the file's order, so blank rows go after the count
         _keeps_order(con)
-        filled = " or ".join(f"{_name(column)} is not null" for column in columns)
+        filled = " or ".join(f"{_name(column)} is not null" for column in raw.columns)
         query = (
-            f"select * from (select row_number() over () + 1 as {line}, * from {scan}) "
-            f"where {filled}"
+            f"select * from (select row_number() over () + {raw.header} as {line}, * "
+            f"from {raw.scan}) where {filled}"
         )
     con.raw_sql(f"create or replace temp view {view} as {query}")
     return con.table(view)
@@ -240,70 +245,68 @@ def _keeps_order(con) -> None:
 # --- Parquet
 
 
-def _parquet(file: Path, entry: File, raw: Raw) -> tuple[tuple[str, ...], str]:
+def _parquet(file: Path, entry: File, raw: Raw) -> Raw:
     try:
         with pq.ParquetFile(file) as parquet:
             schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
     except (pa.ArrowInvalid, OSError):
-        raise SourceError(
-            [
-                raw.problem(
-                    "it cannot be read as Parquet",
-                    "a whole Parquet file",
-                    "export or copy it again",
-                )
-            ]
+        raise raw.error(
+            "it cannot be read as Parquet", "a whole Parquet file", "export or copy it again"
         ) from None
     columns = _header(schema.names, raw, has_rows=rows > 0)
     if list(columns) != schema.names:
         odd = next(a for a, b in zip(schema.names, columns, strict=True) if a != b)
-        raise SourceError(
-            [
-                raw.problem(
-                    f"the column name {odd!r}",
-                    "a name without extra blanks",
-                    "rename it where it is exported",
-                )
-            ]
+        raise raw.error(
+            f"the column name {odd!r}",
+            "a name without extra blanks",
+            "rename it where it is exported",
         )
-    return columns, f"read_parquet({_text(file)}, file_row_number=true)"
+    scan = f"read_parquet({_text(file)}, file_row_number=true)"
+    return replace(raw, columns=columns, scan=scan)
 
 
 # --- CSV
 
 
-def _csv(file: Path, entry: File, raw: Raw) -> tuple[tuple[str, ...], str]:
+def _csv(file: Path, entry: File, raw: Raw) -> Raw:
     if entry.encoding not in ("utf-8", "utf-8-sig", "utf_8_sig", "ascii"):
         file = _as_utf8(file, entry.encoding, raw)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            records = (r for r in csv.reader(lines, delimiter=entry.delimiter) if any(r))
-            first = list(islice(records, 2))
+            before, names, has_rows = _start(csv.reader(lines, delimiter=entry.delimiter))
     except UnicodeDecodeError:
-        raise SourceError([_undecodable(file, "utf-8", raw)]) from None
+        raise SourceError(_undecodable(file, "utf-8", raw)) from None
     except csv.Error as error:
-        raise SourceError(
-            [
-                raw.problem(
-                    f"no CSV: {error}", "a text file with a header", "save it as CSV", at="row 1"
-                )
-            ]
+        raise raw.error(
+            f"no CSV: {error}", "a text file with a header", "save it as CSV", at="row 1"
         ) from None
-    if not first:
-        raise SourceError([_empty(raw)])
-    columns = _header(first[0], raw, has_rows=len(first) > 1)
+    if not names:
+        raise SourceError(_empty(raw))
+    columns = _header(names, raw, has_rows=has_rows)
     types = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in columns)
-    return columns, (
+    scan = (
         f"read_csv({_text(file)}, auto_detect=false, header=true, delim={_text(entry.delimiter)}, "
-        f"quote='\"', escape='\"', columns={{{types}}}, strict_mode=true, null_padding=false)"
+        f"quote='\"', escape='\"', columns={{{types}}}, strict_mode=true, null_padding=false, "
+        f"skip={before})"
     )
+    return replace(raw, columns=columns, scan=scan, header=before + 1)
+
+
+def _start(reader) -> tuple[int, list[str], bool]:
+    """The blank lines before the header, the header, and whether rows follow."""
+    before = 0
+    for record in reader:
+        if any(record):
+            return before, record, any(any(row) for row in reader)
+        before = reader.line_num
+    return before, [], False
 
 
 def _as_utf8(file: Path, encoding: str, raw: Raw) -> Path:
     try:
         return _converted(file, file.stat().st_mtime_ns, encoding)
     except UnicodeError:
-        raise SourceError([_undecodable(file, encoding, raw)]) from None
+        raise SourceError(_undecodable(file, encoding, raw)) from None
 
 
 def _undecodable(file: Path, encoding: str, raw: Raw) -> Problem:
@@ -349,34 +352,27 @@ def _converted(file: Path, changed: int, encoding: str) -> Path:
 # --- .xlsx
 
 
-def _xlsx(file: Path, entry: File, raw: Raw) -> tuple[tuple[str, ...], str]:
+def _xlsx(file: Path, entry: File, raw: Raw) -> Raw:
     try:
         book = CalamineWorkbook.from_path(file)
         sheet = entry.sheet or book.sheet_names[0]
     except (CalamineError, OSError, IndexError):
-        raise SourceError(
-            [
-                raw.problem(
-                    "it cannot be read as .xlsx",
-                    "a workbook without password",
-                    "open it in a spreadsheet and save it as .xlsx",
-                )
-            ]
+        raise raw.error(
+            "it cannot be read as .xlsx",
+            "a workbook without password",
+            "open it in a spreadsheet and save it as .xlsx",
         ) from None
     if sheet not in book.sheet_names:
-        raise SourceError(
-            [
-                raw.problem(
-                    f"no sheet {sheet!r}",
-                    "a sheet of the workbook",
-                    f"mend `sheet` in {raw.mapping}; {did_you_mean(sheet, book.sheet_names)}",
-                )
-            ]
+        raise raw.error(
+            f"no sheet {sheet!r}",
+            "a sheet of the workbook",
+            f"mend `sheet` in {raw.mapping}; {did_you_mean(sheet, book.sheet_names)}",
         )
     header, parquet = _sheet(file, file.stat().st_mtime_ns, sheet)
     if header is None:
-        raise SourceError([_empty(raw)])
-    return _header(header, raw, has_rows=parquet is not None), f"read_parquet({_text(parquet)})"
+        raise SourceError(_empty(raw))
+    columns = _header(header, raw, has_rows=parquet is not None)
+    return replace(raw, columns=columns, scan=f"read_parquet({_text(parquet)})")
 
 
 @functools.lru_cache
@@ -393,7 +389,7 @@ def _sheet(file: Path, changed: int, sheet: str) -> tuple[list[str] | None, Path
     if first is None:
         return names, None
     # a placeholder name here for what `_header` refuses or renames afterwards
-    shown = [" ".join(name.split()) or f"(column {i})" for i, name in enumerate(names, 1)]
+    shown = [_named(name, i) for i, name in enumerate(names, 1)]
     schema = pa.schema([(LINE, pa.int64()), *((name, pa.string()) for name in shown)])
     copy = _fresh(".parquet")
     with pq.ParquetWriter(copy, schema) as writer:

@@ -283,7 +283,7 @@ def tier_metrics(summary: pd.DataFrame) -> dict:
     }
 
 
-def flag_metrics(tiers: pd.DataFrame, *, dormant_days: int = 90) -> dict:
+def flag_metrics(tiers: pd.DataFrame) -> dict:
     """How many customers carry each flag, and what the lapsing ones spent."""
     silent = tiers[tiers["is_lapsing_valuable"]]
     high = tiers["is_high_rfm_raw"]
@@ -292,8 +292,10 @@ def flag_metrics(tiers: pd.DataFrame, *, dormant_days: int = 90) -> dict:
         "lapsing": len(silent),
         "lapsing_spend": float(silent["spend"].sum()),
         "lapsing_spend_share": float(silent["spend"].sum()) / spend if spend else 0.0,
+        "lapsing_each": float(silent["spend"].mean()) if len(silent) else 0.0,
+        "lapsing_silence": float(silent["recency_days"].median()) if len(silent) else 0.0,
+        "fresh_once": int(((tiers["orders"] == 1) & (tiers["frequency"] == 1)).sum()),
         "dormant": int(tiers["is_dormant"].sum()),
-        "dormant_days": dormant_days,
         "raw_high": int(high.sum()),
         "raw_and_tier": int((high & (tiers["tier"] == "high value")).sum()),
     }

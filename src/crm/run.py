@@ -111,6 +111,7 @@ def _execute(root: Path, spec: Spec, params: dict, aside: Path, executed: Path) 
             execution_timeout=CELL_LIMIT,
             request_save_on_cell_execute=False,
             config=_kernel_config(),
+            shutdown_kernel="immediate",
         )
     except papermill.PapermillExecutionError as error:
         return f"in code cell {error.exec_count}: {error.ename}: {error.evalue}"

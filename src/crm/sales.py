@@ -206,17 +206,18 @@ def totals(months: pd.DataFrame) -> dict:
     found = {name: float(value) for name, value in sums.items()} | {
         "orders": int(sums["orders"]),
         "returned_share": _ratio(sums["returned"], sums["gross_sales"]),
+        "balance": float(sums["net_sales"] + sums["other"]),
         "months": len(months),
     }
     if months.empty:
-        return found | dict.fromkeys(("first_month", "last_month", "peak_month"), "") | {
-            "peak_sales": 0.0, "peak_ratio": 0.0
-        }  # fmt: skip
+        names = ("first_month", "last_month", "peak_month", "peak_name")
+        return found | dict.fromkeys(names, "") | {"peak_sales": 0.0, "peak_ratio": 0.0}
     peak = full.loc[full["net_sales"].idxmax()]
     return found | {
         "first_month": f"{months['month'].min():%Y-%m}",
         "last_month": f"{months['month'].max():%Y-%m}",
         "peak_month": f"{peak['month']:%Y-%m}",
+        "peak_name": f"{peak['month']:%B}",
         "peak_sales": float(peak["net_sales"]),
         "peak_ratio": _ratio(peak["net_sales"], full["net_sales"].median()),
     }
@@ -258,6 +259,7 @@ def loyalty(newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3) -> 
         "returning_share": _ratio(by_who.loc["returning", "sales"], named),
         "new_customers": int(by_who.loc["new", "customers"]),
         "new_per_month": _ratio(by_who.loc["new", "customers"], months),
+        "unknown_sales": float(unknown),
         "unknown_sales_share": _ratio(unknown, newcomers["sales"].sum()),
     }
 
@@ -274,15 +276,18 @@ def leaders(best: pd.DataFrame, months: pd.DataFrame) -> dict:
     }
 
 
-def returned_most(returned: pd.DataFrame) -> dict:
-    """Metrics of the product whose returns cost most."""
+def returned_most(returned: pd.DataFrame, months: pd.DataFrame) -> dict:
+    """Metrics of the product whose returns cost most, and its share of all returns."""
     if returned.empty:
-        return {"most_returned": "no product", "most_returned_amount": 0.0}
+        return {"most_returned": "no product"} | dict.fromkeys(
+            ("most_returned_amount", "most_returned_share", "most_returned_of_all"), 0.0
+        )
     first = returned.iloc[0]
     return {
         "most_returned": first["product_name"],
         "most_returned_amount": float(first["returned"]),
         "most_returned_share": float(first["returned_share"]),
+        "most_returned_of_all": _ratio(first["returned"], months["returned"].sum()),
     }
 
 

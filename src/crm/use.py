@@ -12,7 +12,6 @@ from crm.project import (
     flattened,
     load_params,
     load_specs,
-    merged,
     params_problems,
     read_yaml,
 )
@@ -60,9 +59,11 @@ def check(root: Path, name: str) -> tuple[list[str], str]:
     from crm import engine, ingest, mapping
 
     folder = _folder(root, name)
-    loaded, problems = mapping.load(folder / "mapping.yaml")
+    loaded, problems = mapping.check(folder / "mapping.yaml")
     found = [str(problem) for problem in problems]
-    found += params_problems(root, merged(load_params(root), _overrides(folder)))
+    where = f"data/sources/{name}/params.yaml"
+    wrong = params_problems(root, _overrides(folder))
+    found += [problem.replace("params.yaml", where, 1) for problem in wrong]
     if loaded and not problems:
         con = engine.connect(spill=root / ".crm/spill")
         raw = root / "data/raw" / name
@@ -140,8 +141,8 @@ def _base_text(root: Path, current: str) -> str:
         )
     if current != written.read_text(encoding="utf-8"):
         raise ProjectError(
-            f"params.yaml was edited since `crm use`: {_edited(root, written)}. Move the change to "
-            "the source's data/sources/…/params.yaml, or undo it, and try again"
+            f"params.yaml was edited since `crm use`: {_edited(root, written)}. Move the change "
+            "to the source's data/sources/…/params.yaml, or undo it, and try again"
         )
     return kept.read_text(encoding="utf-8")
 
@@ -161,14 +162,14 @@ def _overridden(root: Path, base: str, folder: Path) -> str:
     """The base's text with the source's name, overrides and key fingerprints, comments kept."""
     from ruamel.yaml import YAML
 
-    over = _overrides(folder)
-    public = read_yaml(folder / "mapping.yaml").get("public") is True
-    prints = vault.keys(folder, public=public, create=True).fingerprints()
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 99
-    yaml.indent(mapping=2, sequence=4, offset=2)
     document = yaml.load(base)
-    _write_into(document, merged(over, {"run": {"source": folder.name}, "vault": prints}))
+    over = folder / "params.yaml"
+    _write_into(document, (yaml.load(over) if over.exists() else None) or {})
+    public = read_yaml(folder / "mapping.yaml").get("public") is True
+    prints = vault.keys(folder, public=public, create=True).fingerprints()
+    _write_into(document, {"run": {"source": folder.name}, "vault": prints})
     problems = params_problems(root, document)
     if problems:
         raise ProjectError(f"data/sources/{folder.name}/params.yaml: " + "\n".join(problems))

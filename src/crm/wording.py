@@ -26,6 +26,10 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "fate": "What became of them",
     "customer_share": "Share of customers",
     "spend_share": "Share of spend",
+    "is_partial": "Partial month",
+    "hours": "Hours until cancelled",
+    "other": "Postage, fees, corrections",
+    "rows": "Lines",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
@@ -47,15 +51,18 @@ FORMS = {  # column id: its form, where name and type do not tell
         "money",
     ),
     "unit_price": "money2",
+    "other": "money",
+    "share": "pct",
     "line": "int",
+    "units": "int",
 }
 
-_PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")
+PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")
 
 
 def keys(message: str) -> list[str]:
     """The keys that a message names, in order."""
-    return [match[1] for match in _PLACE.finditer(message)]
+    return [match[1] for match in PLACE.finditer(message)]
 
 
 def fill(message: str, values: dict, currency: str = "") -> str:
@@ -66,7 +73,7 @@ def fill(message: str, values: dict, currency: str = "") -> str:
     >>> fill("{share:pct} of {customers} customers", {"share": 0.746, "customers": 4338})
     '74.6% of 4,338 customers'
     """
-    return _PLACE.sub(lambda m: form(values[m[1]], m[2] or "", currency), message)
+    return PLACE.sub(lambda m: form(values[m[1]], m[2] or "", currency), message)
 
 
 def form(value, form: str = "", currency: str = "") -> str:
@@ -83,8 +90,8 @@ def form(value, form: str = "", currency: str = "") -> str:
         return "yes" if value else "no"
     if isinstance(value, (date, datetime)):
         value = value.isoformat()
-    if isinstance(value, str):
-        return _dated(value, form)
+    if isinstance(value, str) or form == "text":
+        return _dated(str(value), form)
     return _number(value, form or ("int" if isinstance(value, int) else "num"), currency)
 
 

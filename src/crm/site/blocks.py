@@ -13,6 +13,7 @@ from crm.site.text import Writer
 
 WIDE, NARROW = 720, 340  # pixels: a chart on a desk, a chart on a phone
 SHORT = 12  # rows of a table before "show all"
+WORDS = 24  # letters up to which a cell stays on one line
 DATA_ROWS = 500  # rows of a chart's data written into the page
 MIME = "application/vnd.crm."
 TOLD = "described"  # column with the description of a mark
@@ -96,7 +97,8 @@ def _cell(writer: Writer, value, column: dict) -> dict:
         return {"text": text, "sort": "", "state": "none"}
     is_date = form in ("date", "month")
     sort = value if is_date or isinstance(value, (int, float)) else None
-    return {"text": text, "sort": sort, "state": "day" if is_date else ""}
+    state = "day" if is_date else "words" if len(text) > WORDS else ""
+    return {"text": text, "sort": sort, "state": state}
 
 
 def _is_number(column: dict, rows: list[list], place: int) -> bool:

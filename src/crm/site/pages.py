@@ -120,7 +120,7 @@ def _parts(writer: Writer, cells: list[dict]) -> dict:
 
     Code stands under the next output of its section, so that a section folds it once.
     """
-    parts = {"answer": [], "tiles": [], "story": [], "backstage": [], "facts": {}}
+    parts = {"answer": [], "action": [], "tiles": [], "story": [], "backstage": [], "facts": {}}
     pending: list[Markup] = []
     for cell in cells:
         if cell["cell_type"] == "markdown":
@@ -152,8 +152,8 @@ def _add_code(writer: Writer, parts: dict, pending: list[Markup], cell: dict) ->
         return
     shown[-1]["code"] = pending.copy()
     pending.clear()
-    if "answer" in own:
-        parts["answer"] += shown
+    if own & {"answer", "action"}:
+        parts["answer" if "answer" in own else "action"] += shown
     elif not parts["tiles"] and any(block["kind"] == "tiles" for block in shown):
         parts["tiles"] += shown
     else:
@@ -255,6 +255,7 @@ def _index(site: Site, pages: list[dict]) -> dict:
     health = next((page for page in pages if page["name"] == "clean"), None)
     return {
         "findings": findings,
+        "actions": [page for page in reversed(pages) if page["action"]],
         "preparing": [page for page in pages if page["is_preparing"]],
         "health": health,
         "headline": [_headline(page) for page in findings if _headline(page)["tiles"]],

@@ -73,6 +73,24 @@ def _levels(needs: dict[str, set[str]]) -> list[list[str]]:
 
 
 def _laid(levels, needs, label, linked, *, lying: bool) -> dict:
+    at = _places(levels, lying)
+    boxes = [
+        {"name": name, "label": label(name), "linked": name in linked, "x": x, "y": y}
+        for name, (x, y) in at.items()
+    ]
+    draw_arrow = _lying_arrow if lying else _standing_arrow
+    return {
+        "boxes": boxes,
+        "w": WIDTHS[lying],
+        "h": HEIGHT,
+        "arrows": [draw_arrow(at[n], at[name]) for name in needs for n in sorted(needs[name])],
+        "width": max((box["x"] for box in boxes), default=0) + WIDTHS[lying] + 2,
+        "height": max((box["y"] for box in boxes), default=0) + HEIGHT + 2,
+    }
+
+
+def _places(levels: list[list[str]], lying: bool) -> dict[str, tuple[int, int]]:
+    """Upper left corner of each box; levels follow each other, their boxes are centred."""
     width, (gap_along, gap_across) = WIDTHS[lying], GAPS[lying]
     along, across = (width, HEIGHT) if lying else (HEIGHT, width)
     widest = max(map(len, levels), default=1)
@@ -80,27 +98,9 @@ def _laid(levels, needs, label, linked, *, lying: bool) -> dict:
     for depth, level in enumerate(levels):
         start = (widest - len(level)) / 2
         for place, name in enumerate(level):
-            spot = depth * (along + gap_along), (start + place) * (across + gap_across)
-            at[name] = spot if lying else spot[::-1]
-    boxes = [
-        {
-            "name": name,
-            "label": label(name),
-            "linked": name in linked,
-            "x": round(x),
-            "y": round(y),
-        }
-        for name, (x, y) in at.items()
-    ]
-    draw_arrow = _lying_arrow if lying else _standing_arrow
-    return {
-        "boxes": boxes,
-        "w": width,
-        "h": HEIGHT,
-        "arrows": [draw_arrow(at[n], at[name]) for name in needs for n in sorted(needs[name])],
-        "width": max((b["x"] for b in boxes), default=0) + width + 2,
-        "height": max((b["y"] for b in boxes), default=0) + HEIGHT + 2,
-    }
+            far, wide = depth * (along + gap_along), round((start + place) * (across + gap_across))
+            at[name] = (far, wide) if lying else (wide, far)
+    return at
 
 
 def _lying_arrow(start: tuple, end: tuple) -> dict:

@@ -146,7 +146,7 @@
   const here = document.querySelector(".pages [aria-current]");
   if (here) {
     const list = here.closest(".pages");
-    list.scrollLeft = here.offsetLeft - list.offsetLeft - (list.clientWidth - here.offsetWidth) / 2;
+    list.scrollLeft = here.offsetLeft - (list.clientWidth - here.offsetWidth) / 2;
   }
 
   // ---- paper: everything that is folded is opened, and folded again afterwards -------------

@@ -32,7 +32,7 @@ class Writer:
 
         Values enter after Markdown was read, so that no value is taken for Markdown or HTML.
         """
-        places = list(wording._PLACE.finditer(message or ""))
+        places = list(wording.PLACE.finditer(message or ""))
         spans = [self._span(place, values, stage or self.stage) for place in places]
         marked = message or ""
         for number, place in enumerate(places):

@@ -1,0 +1,522 @@
+"""Raw values, scores, tiers and lists: the figures of the requirements, and the edges."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_engine import found, literal
+
+from crm import clean, engine, identity, rfm
+from crm.tables import TIERS
+
+AS_OF = date(2023, 10, 31)
+SCORES = ["r_score", "f_score", "m_score"]
+
+
+@pytest.fixture(scope="module")
+def con():
+    return engine.connect(threads=2)
+
+
+@pytest.fixture
+def measure(con):
+    """Raw values by customer."""
+
+    def _measure(customers: str, orders: str = "", returns: str = "", **options) -> pd.DataFrame:
+        ids = literal(con, "tables/customers", "customer_id\n" + "\n".join(customers.split()))
+        head = "order_id customer_id ordered_at amount reversed\n"
+        placed = literal(con, "tables/orders", head + orders)
+        head = "return_id customer_id returned_at amount is_matched\n"
+        back = literal(con, "tables/returns", head + returns)
+        raw = engine.frame(con, rfm.measure(ids, placed, back, **{"as_of": AS_OF, **options}))
+        return raw.set_index("customer_id").sort_index()
+
+    return _measure
+
+
+def raw(rows: list[tuple], columns=("recency_days", "frequency", "monetary")) -> pd.DataFrame:
+    """Raw values as `measure` gives them."""
+    frame = pd.DataFrame(rows, columns=list(columns))
+    frame = frame.astype({"recency_days": "int64", "frequency": "int64", "monetary": "float64"})
+    names = [f"c{i}" for i in range(len(frame))]
+    return frame.assign(customer_id=names, spend=frame["monetary"])
+
+
+# --- raw values (RFM-01, Q-04)
+
+
+def test_purchases_and_spend_are_counted_in_the_window_and_over_all_history(measure):
+    orders = """
+    3  a  2023-10-01  30.00  0
+    1  a  2023-01-01  10.00  0
+    2  a  2023-09-01  20.00  0
+    """
+    columns = ["recency_days", "frequency", "monetary", "orders", "spend", "sales"]
+    assert measure("a", orders)[columns].values.tolist() == [[30, 2, 50.0, 3, 60.0, 60.0]]
+
+
+@pytest.mark.parametrize(
+    ("day", "recency", "frequency"),
+    [
+        ("2023-08-02T00:00", 90, 0),  # as_of − 90 days: the window is open at its start
+        ("2023-08-02T23:59", 90, 0),
+        ("2023-08-03T00:00", 89, 1),
+        ("2023-10-31T23:59", 0, 1),
+        ("2023-11-01T00:00", -1, 0),  # later than as_of
+    ],
+)
+def test_the_window_ends_with_the_day_of_as_of_and_is_open_at_its_start(
+    measure, day, recency, frequency
+):
+    values = measure("a", f"1 a {day} 10 0")[["recency_days", "frequency", "orders"]]
+    assert values.values.tolist() == [[recency, frequency, int(recency >= 0)]]
+
+
+def test_the_same_window_holds_for_returns(measure):
+    returns = """
+    R  a  2023-08-02T12:00  1.00    false
+    S  a  2023-08-03T12:00  10.00   false
+    T  a  2023-10-31T12:00  100.00  false
+    U  a  2023-11-01T12:00  999.00  false
+    """
+    values = measure("a", "1 a 2023-10-01 1000 0", returns)
+    assert values[["monetary", "spend", "sales"]].values.tolist() == [[890.0, 889.0, 1000.0]]
+
+
+def test_the_length_of_the_window_is_a_parameter(measure):
+    order = "1 a 2023-10-24 10 0"  # 7 days before
+    assert measure("a", order, window_days=7)["frequency"].tolist() == [0]
+    assert measure("a", order, window_days=8)["frequency"].tolist() == [1]
+
+
+def test_an_order_cancelled_whole_is_no_purchase(measure):
+    orders = "1 a 2023-10-01 50 0\n2 a 2023-10-30 80 80\n3 b 2023-10-30 80 80"
+    values = measure("a b", orders, "R a 2023-10-30 80 true")
+    columns = ["recency_days", "frequency", "orders", "spend", "sales"]
+    assert values[columns].values.tolist() == [[30, 1, 1, 50.0, 130.0], [-1, 0, 0, 0.0, 80.0]]
+    assert values["last_order_on"].tolist() == [pd.Timestamp("2023-10-01"), pd.NaT]
+
+
+def test_an_order_cancelled_in_part_is_a_purchase_of_the_rest(measure):
+    values = measure("a", "1 a 2023-10-30 80 30", "R a 2023-10-30 30 true")
+    assert values[["frequency", "monetary"]].values.tolist() == [[1, 50.0]]
+
+
+def test_a_return_whose_sale_was_not_found_reduces_spend_even_below_zero(measure):
+    values = measure("a", "1 a 2023-10-30 80 0", "R a 2023-10-30 100 false")
+    assert values[["frequency", "monetary", "spend"]].values.tolist() == [[1, -20.0, -20.0]]
+    assert rfm.score(values)["m_score"].tolist() == [0.0]
+
+
+def test_free_orders_and_orders_without_a_customer_are_no_purchases(measure):
+    values = measure("a", "1 a 2023-10-30 0 0\n2 - 2023-10-30 80 0", "R - 2023-10-30 8 false")
+    assert values[["recency_days", "orders", "spend"]].values.tolist() == [[-1, 0, 0.0]]
+
+
+def test_who_never_bought_has_no_recency_and_who_does_not_exist_has_no_row(measure):
+    values = measure("b a", "1 a 2023-10-30 8 0\n2 x 2023-10-30 8 0")
+    assert values["recency_days"].to_dict() == {"a": 1, "b": -1}
+    assert values["recency_days"].dtype == "int64"
+
+
+def test_no_customers_have_no_raw_values(measure):
+    assert measure("", "1 x 2023-10-30 8 0").empty
+
+
+def test_a_return_after_as_of_does_not_change_the_past(con):
+    lines = literal(
+        con,
+        "staged/order_lines",
+        "line order_id kind quantity ordered_at\n1 A sale 2 2023-01-01\n9 R return -2 2023-02-01",
+        source="shop", customer_key="1", product_id="mug", unit_price="5",
+    )  # fmt: skip
+    judged = clean.judge(lines, clean.duplicates(lines), clean.mixed_orders(lines), drop_files=[])
+    pairs = clean.reversals(judged)
+    ids = literal(con, "tables/identity_map", "source customer_key customer_id\nshop 1 a")
+    orders = identity.attach(clean.orders(judged, pairs), ids)
+    returns = identity.attach(clean.returns(judged, pairs), ids)
+    customers = literal(con, "tables/customers", "customer_id\na")
+    then = rfm.measure(customers, orders, returns, as_of=date(2023, 1, 15))
+    later = rfm.measure(customers, orders, returns, as_of=date(2023, 2, 15))
+    assert found(con, later, "recency_days", "orders", "spend") == [(-1, 0, 0.0)]
+    assert found(con, then, "recency_days", "orders", "spend") == [(14, 1, 10.0)]
+
+
+# --- scores (RFM-02, Q-02)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "score"),
+    [
+        *[("recency_days", d, s) for d, s in [(0, 100), (11, 90), (30, 81.6), (56, 70)]],
+        *[("recency_days", d, s) for d, s in [(95, 40), (108, 30), (180, 0), (999, 0)]],
+        *[
+            ("frequency", n, s)
+            for n, s in [(0, 0), (1, 25), (4, 65), (9, 85), (15, 100), (99, 100)]
+        ],
+        *[("monetary", m, s) for m, s in [(-5, 0), (0, 0), (800, 20), (2500, 40), (15000, 88)]],
+        *[("monetary", m, s) for m, s in [(30000, 100), (1e9, 100)]],
+    ],
+)
+def test_anchors_give_the_scores_of_the_sample(column, value, score):
+    one = raw([(1, 1, 1)]).assign(**{column: value})
+    assert rfm.score(one)[f"{column[0]}_score"].round(1).tolist() == [score]
+
+
+def test_the_score_text_joins_whole_scores_by_commas():
+    one = rfm.score(raw([(11, 9, 14218.75)]))
+    assert one["rfm"].tolist() == ["90,85,85"]  # RFM-18
+
+
+def test_a_score_of_a_half_is_written_rounded_up():
+    anchors = [[0, 0], [1, 0.5], [2, 2.5]]
+    scored = rfm.score(raw([(1, 1, 2)]), r_anchors=anchors, f_anchors=anchors, m_anchors=anchors)
+    assert scored["rfm"].tolist() == ["1,1,3"]
+
+
+@pytest.mark.parametrize("method", ["anchor", "percentile"])
+def test_who_never_bought_scores_zero(method):
+    scored = rfm.score(raw([(-1, 0, 0), (5, 1, 10)]), method=method)
+    assert scored.loc[0, [*SCORES, "rfm"]].tolist() == [0, 0, 0, "0,0,0"]
+
+
+def test_equal_values_share_the_mean_of_their_ranks():
+    scored = rfm.score(raw([(5, 1, 10), (5, 1, 10), (1, 2, 30), (-1, 0, 0)]), method="percentile")
+    third = 100 / 3
+    expected = [third, third, 2.5 * third, 0.0]
+    for name in SCORES:
+        assert scored[name].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_permuted_rows_have_the_same_scores():
+    rows = raw([(5, 1, 10), (9, 1, 10), (1, 2, 10), (5, 1, 99), (1, 1, 10)])
+    scored = rfm.score(rows, method="percentile").set_index("customer_id")
+    mixed = rfm.score(rows.sample(frac=1, random_state=1), method="percentile")
+    pd.testing.assert_frame_equal(mixed.set_index("customer_id").loc[scored.index], scored)
+
+
+def test_a_frequency_that_nearly_all_share_does_not_stop_the_ranking():
+    scored = rfm.score(raw([(i, 1 if i < 99 else 7, 10) for i in range(100)]), method="percentile")
+    assert scored["f_score"].tolist() == [49.5] * 99 + [99.5]
+    assert set(scored["m_score"]) == {50.0}
+
+
+def test_one_customer_is_ranked_in_the_middle():
+    assert rfm.score(raw([(5, 1, 10)]), method="percentile")["rfm"].tolist() == ["50,50,50"]
+
+
+def test_an_unknown_method_is_named():
+    with pytest.raises(rfm.RfmError, match=r"rfm.score.method is 'quintile'; expected anchor or"):
+        rfm.score(raw([(5, 1, 10)]), method="quintile")
+
+
+@pytest.mark.parametrize("anchors", [[[0, 1], [0, 2]], [[5, 1], [3, 2]], [1, 2], [[1, 2, 3]], []])
+def test_anchors_that_do_not_rise_are_refused(anchors):
+    with pytest.raises(rfm.RfmError, match=r"rfm.score.f_anchors must be pairs"):
+        rfm.score(raw([(5, 1, 10)]), f_anchors=anchors)
+
+
+CUSTOMERS = st.lists(
+    st.tuples(st.integers(-1, 900), st.integers(0, 40), st.integers(-9, 40_000)), max_size=12
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CUSTOMERS, st.sampled_from(["anchor", "percentile"]))
+def test_scores_stay_between_0_and_100_and_rise_with_value_and_each_has_one_tier(rows, method):
+    tiers = rfm.tier(rfm.score(raw(rows), method=method))
+    buyers = tiers[tiers["recency_days"] >= 0]
+    assert tiers[SCORES].ge(0).all(axis=None)
+    assert tiers[SCORES].le(100).all(axis=None)
+    assert buyers.sort_values("recency_days")["r_score"].is_monotonic_decreasing
+    assert buyers.sort_values("frequency")["f_score"].is_monotonic_increasing
+    assert buyers.sort_values("monetary")["m_score"].is_monotonic_increasing
+    assert tiers["tier"].isin(TIERS).all()
+    assert ((tiers["tier"] == "no purchase") == (tiers["recency_days"] < 0)).all()
+
+
+# --- tiers (RFM-03…07, RFM-10)
+
+
+def scored(rows: list[tuple], *, recency: int = 5) -> pd.DataFrame:
+    frame = raw([(recency, 1, 1)] * len(rows))
+    return frame.assign(**dict(zip(SCORES, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+E4 = [
+    (80, 80, 80, "high value"),
+    (79.9, 80, 80, "general"),
+    (80, 79.9, 80, "general"),
+    (80, 80, 79.9, "potential"),
+    (60, 60, 79.9, "potential"),
+    (59.9, 60, 40, "general"),
+    (85, 85, 0, "potential"),
+    (70, 70, 95, "general"),
+    (39.9, 39.9, 39.9, "at risk"),
+    (40, 20, 20, "general"),
+    (20, 20, 90, "general"),
+]
+
+
+@pytest.mark.parametrize(("r", "f", "m", "tier"), E4)
+def test_tiers_keep_their_boundaries(r, f, m, tier):
+    assert rfm.tier(scored([(r, f, m)]))["tier"].tolist() == [tier]
+
+
+def test_all_zero_is_at_risk_with_an_old_order_and_no_purchase_without_any():
+    assert rfm.tier(scored([(0, 0, 0)], recency=400))["tier"].tolist() == ["at risk"]
+    assert rfm.tier(scored([(0, 0, 0)], recency=-1))["tier"].tolist() == ["no purchase"]
+
+
+@pytest.mark.parametrize(
+    ("r", "f", "m", "tier"), [(60, 60, 40, "potential"), (70, 70, 80, "general")]
+)
+def test_potential_needs_recency_and_frequency_and_less_money(r, f, m, tier):
+    assert rfm.tier(scored([(r, f, m)]))["tier"].tolist() == [tier]
+
+
+def test_thresholds_are_parameters():
+    near = scored([(75, 75, 75)])
+    assert rfm.tier(near)["tier"].tolist() == ["potential"]
+    assert rfm.tier(near, high=75)["tier"].tolist() == ["high value"]
+
+
+# --- flags (RFM-08, RFM-09, Q-03)
+
+E5 = [  # days, purchases a month, order value, months in the window, high, dormant
+    (10, 3, 2000.01, 3, True, False),
+    (30, 3, 2500, 3, True, False),
+    (31, 3, 2500, 3, False, False),
+    (10, 2.9, 2500, 10, False, False),  # 29 purchases in 300 days
+    (10, 3, 2000, 3, False, False),
+    (89, 1, 500, 3, False, False),
+    (90, 0, None, 3, False, True),
+]
+
+
+@pytest.mark.parametrize(("days", "monthly", "value", "months", "high", "dormant"), E5)
+def test_segments_by_raw_values(days, monthly, value, months, high, dormant):
+    purchases = round(monthly * months)
+    one = rfm.score(raw([(days, purchases, purchases * (value or 0))]))
+    flagged = rfm.flag(one, window_days=30 * months).iloc[0]
+    assert purchases / months == monthly
+    assert (flagged["is_high_rfm_raw"], flagged["is_dormant"]) == (high, dormant)
+
+
+def test_who_never_bought_carries_no_flag():
+    flags = rfm.flag(rfm.score(raw([(-1, 0, 0), (5, 1, 10)])))
+    assert not flags.loc[0, ["is_high_rfm_raw", "is_dormant", "is_lapsing_valuable"]].any()
+
+
+def test_a_once_good_customer_who_is_silent_is_lapsing():
+    rows = rfm.score(raw([(200, 0, 0), (200, 0, 0), (5, 1, 10), (5, 1, 10), (5, 1, 10)]))
+    flags = rfm.flag(rows.assign(spend=[900.0, 20.0, 800.0, 30.0, 10.0]))
+    assert flags["is_lapsing_valuable"].tolist() == [True, False, False, False, False]
+
+
+def test_a_silent_customer_who_returned_more_than_was_bought_is_not_valuable():
+    rows = rfm.score(raw([(200, 0, 0)])).assign(spend=[-20.0])
+    assert rfm.flag(rows)["is_lapsing_valuable"].tolist() == [False]
+
+
+def test_flags_do_not_depend_on_the_order_of_rows():
+    rows = rfm.score(raw([(200, 0, 5), (95, 2, 90), (5, 9, 99_999), (-1, 0, 0)]))
+    flags = rfm.flag(rows)
+    pd.testing.assert_frame_equal(rfm.flag(rows.iloc[::-1]).sort_index(), flags)
+
+
+# --- summaries (RFM-11, RFM-12)
+
+
+def test_fifteen_of_a_hundred_customers_bring_45_percent_of_spend():
+    tiers = rfm.tier(scored([(85, 85, 85)] * 15 + [(50, 50, 50)] * 85))  # E10
+    tiers["spend"] = [3000.0] * 15 + [600.0] * 84 + [4600.0]
+    summary = rfm.summarise(tiers.sample(frac=1, random_state=1)).set_index("tier")
+    assert summary.loc["high value", ["customers", "spend"]].tolist() == [15, 45_000]
+    assert summary.loc["high value", "customer_share"] == pytest.approx(0.15)
+    assert summary.loc["high value", "spend_share"] == pytest.approx(0.45)
+    assert summary[["customer_share", "spend_share"]].sum().tolist() == pytest.approx([1, 1])
+    metrics = rfm.tier_metrics(summary.reset_index())
+    assert metrics["high_value_spend_share"] == pytest.approx(0.45)
+    assert metrics["at_risk_customers"] == 0
+
+
+def test_tiers_are_listed_from_high_value_down_with_mean_scores_and_an_action():
+    tiers = rfm.tier(scored([(0, 0, 0), (90, 80, 100), (80, 100, 80)]))
+    summary = rfm.summarise(tiers)
+    assert summary["tier"].tolist() == ["high value", "at risk"]
+    assert summary.loc[0, SCORES].tolist() == [85, 90, 90]
+    assert summary["action"].str.len().gt(0).all()
+
+
+def test_every_tier_has_an_action():
+    assert set(rfm.ACTIONS) == set(TIERS)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "share"),
+    [
+        ([100, 0, 0, 0, 0, -5], 0.0),  # a fifth of one buyer is nobody
+        ([60, 10, 10, 10, 10], 0.6),
+        ([10, 10, 10, 10, 60], 0.6),
+        ([20, 20, 20, 20, 20], 0.2),
+        ([], 0.0),
+    ],
+    ids=["one buyer", "sorted", "unsorted", "ties", "nobody"],
+)
+def test_the_best_fifth_of_buyers_bring_their_share(amounts, share):
+    assert rfm.top_share(pd.Series(amounts, dtype=float)) == pytest.approx(share)
+
+
+def test_the_concentration_curve_runs_from_nobody_to_everybody():
+    curve = rfm.concentration(pd.Series([10.0, 30.0, -4.0, 60.0]))
+    assert curve["spend_share"].tolist() == pytest.approx([0, 0.6, 0.9, 1])
+    assert rfm.concentration(pd.Series([], dtype=float)).values.tolist() == [[0, 0]]
+
+
+def test_facts_count_who_cancelled_all_and_who_bought_once():
+    rows = raw([(10, 1, 5), (20, 1, 5), (60, 0, 5), (-1, 0, 0), (-1, 0, 0)])
+    rows = rows.assign(orders=[1, 1, 2, 0, 0], sales=[5.0, 5.0, 5.0, 9.0, 0.0])
+    facts = rfm.facts(rows)
+    assert (facts["cancelled_all"], facts["median_recency"]) == (1, 20.0)
+    assert facts["once_share"] == pytest.approx(2 / 3)
+
+
+def ready(rows: list[tuple]) -> pd.DataFrame:
+    """Raw values with scores, tier, flags and the columns of history."""
+    tiers = rfm.flag(rfm.tier(rfm.score(raw(rows))))
+    days = pd.to_datetime(AS_OF) - pd.to_timedelta(tiers["recency_days"], unit="D")
+    last = days.where(tiers["recency_days"] >= 0).astype("datetime64[us]")
+    return tiers.assign(last_order_on=last, orders=tiers["frequency"], sales=tiers["monetary"])
+
+
+def test_lists_are_sorted_by_spend_and_ties_by_customer():
+    tiers = ready([(1, 20, 40_000), (2, 20, 90_000), (3, 20, 40_000), (200, 0, 5)])
+    assert rfm.best(tiers.iloc[::-1])["customer_id"].tolist() == ["c1", "c0", "c2"]
+    assert rfm.lapsing(tiers).empty
+
+
+def test_a_dormant_customer_without_an_offer_is_told_of_the_newest_products():
+    tiers = ready([(200, 0, 50), (100, 0, 90), (5, 1, 10)])
+    recall = pd.DataFrame({"customer_id": ["c0", "c0"], "product_name": ["mug", "lamp"]})
+    assert rfm.dormant(tiers, recall)[["customer_id", "offer"]].values.tolist() == [
+        ["c1", "the newest products"], ["c0", "mug, lamp"],
+    ]  # fmt: skip
+
+
+def test_flag_metrics_count_each_flag():
+    tiers = ready([(5, 9, 90_000), (200, 0, 30_000), (-1, 0, 0)])
+    assert rfm.flag_metrics(tiers).items() >= {
+        "lapsing": 1, "lapsing_spend": 30_000.0, "lapsing_spend_share": 0.25, "dormant": 1,
+        "dormant_days": 90, "raw_high": 1, "raw_and_tier": 1,
+    }.items()  # fmt: skip
+
+
+def test_the_table_is_written_sorted_and_read_back_whole(con, tmp_path):
+    from crm.tables import lookup
+
+    made = rfm.settled(ready([(5, 9, 90_000), (200, 0, 30_000), (-1, 0, 0)]).iloc[::-1])
+    assert engine.write(con, made, tmp_path / "rfm", lookup("features/rfm")) == 3
+    back = engine.frame(con, engine.scan(con, tmp_path / "rfm"))
+    assert back["customer_id"].tolist() == ["c0", "c1", "c2"]
+    assert back["last_order_on"].isna().tolist() == [False, False, True]
+
+
+def test_no_customers_make_empty_tables_all_the_way(measure, con, tmp_path):
+    from crm.tables import lookup
+
+    none = measure("").reset_index()
+    for method in ("anchor", "percentile"):
+        tiers = rfm.flag(rfm.tier(rfm.score(none, method=method)))
+        assert engine.write(
+            con, rfm.settled(tiers), tmp_path / method, lookup("features/rfm")
+        ) == 0  # fmt: skip
+    assert rfm.summarise(tiers).empty
+    assert rfm.lapsing(tiers).empty
+    assert rfm.best(tiers).empty
+    assert set(rfm.tier_metrics(rfm.summarise(tiers)).values()) == {0}
+    assert rfm.flag_metrics(tiers)["lapsing_spend_share"] == 0
+    assert rfm.facts(none) == {"cancelled_all": 0, "median_recency": 0.0, "once_share": 0.0}
+
+
+# --- recall (RFM-09)
+
+PRODUCTS = """
+product_id  product_name  category  is_product
+cup         Cup           home      true
+mug         Mug           home      true
+pot         Pot           home      true
+jug         Jug           home      true
+car         Car           toys      true
+POST        Postage       home      false
+"""
+
+
+@pytest.fixture
+def recall(con):
+    """Offers as (customer, rank, product)."""
+
+    def _recall(items: str, dormant="d", products=PRODUCTS, **options):
+        head = "order_id customer_id product_id ordered_at amount is_reversed\n"
+        sold = literal(con, "tables/order_items", head + items)
+        who = literal(con, "features/rfm", "customer_id\n" + "\n".join(dormant.split()))
+        goods = literal(con, "tables/products", products)
+        made = rfm.recall(who.select("customer_id"), sold, goods, as_of=AS_OF, **options)
+        return found(con, made, "customer_id", "rank", "product_id")
+
+    return _recall
+
+
+RECENT = """
+3  y  pot   2023-10-01  9  false
+1  x  mug   2023-10-01  9  false
+2  y  mug   2023-10-01  9  false
+4  d  cup   2023-01-01  9  false
+5  x  cup   2023-10-01  9  false
+6  y  POST  2023-10-01  9  false
+7  x  POST  2023-10-01  9  false
+8  x  jug   2023-10-01  9  false
+"""
+
+
+def test_best_sellers_never_bought_are_offered_ties_by_code_and_never_postage(recall):
+    assert recall(RECENT) == [("d", 1, "mug"), ("d", 2, "jug"), ("d", 3, "pot")]
+
+
+def test_no_more_than_offers_are_made_out_of_the_pool(recall):
+    assert recall(RECENT, offers=1) == [("d", 1, "mug")]
+    assert recall(RECENT, pool=1) == [("d", 1, "mug")]
+
+
+def test_what_was_bought_is_not_offered(recall):
+    assert recall(RECENT + "9 d mug 2022-01-01 1 false", offers=1) == [("d", 1, "jug")]
+
+
+def test_the_category_with_the_largest_spend_is_preferred(recall):
+    toys = "1 x car 2023-10-01 9 false\n2 d cup 2023-01-01 9 false\n3 d bus 2023-01-01 10 false"
+    goods = PRODUCTS + "bus Bus toys true\n"
+    assert recall(toys, products=goods) == [("d", 1, "car")]
+
+
+def test_sales_before_the_recent_days_and_after_as_of_are_no_best_sellers(recall):
+    items = "1 x mug 2023-08-02 9 false\n2 x pot 2023-11-01 9 false\n3 x jug 2023-08-03 9 false\n"
+    assert recall(items + "4 d cup 2023-01-01 9 false") == [("d", 1, "jug")]
+
+
+def test_sales_that_were_cancelled_or_name_nobody_are_no_best_sellers(recall):
+    items = "1 x mug 2023-10-01 9 true\n2 - pot 2023-10-01 9 false\n3 x jug 2023-10-01 9 false\n"
+    assert recall(items + "4 d cup 2023-01-01 9 false") == [("d", 1, "jug")]
+
+
+def test_a_source_without_categories_has_one_for_all(recall):
+    plain = PRODUCTS.replace("home", "-").replace("toys", "-")
+    assert recall(RECENT + "9 x car 2023-10-01 9 false\n9 y car 2023-10-01 9 false",
+                  products=plain, offers=2) == [("d", 1, "car"), ("d", 2, "mug")]  # fmt: skip
+
+
+def test_who_is_not_dormant_gets_no_offer(recall):
+    assert recall(RECENT, dormant="") == recall("", dormant="d") == []

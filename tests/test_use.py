@@ -1,0 +1,260 @@
+"""`crm use` changes what it must, says so, and can be taken back to the byte."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from crm import use, vault
+from crm.project import ProjectError, load_params
+
+ROOT = Path(__file__).parents[1]
+SHOP = """\
+title: A private shop
+files:
+  - table: order_lines
+    path: orders.csv
+    duplicates: keep
+    columns:
+      order_id: Order
+      product_id: Item
+      quantity: Units
+      unit_price: Price
+      ordered_at: Date
+"""
+OVERRIDES = """\
+run:
+  currency: GBP
+  time_zone: Europe/London
+rfm:
+  flag: {order_value: 200}
+  score:
+    m_anchors: [[0, 0], [1000, 100]]
+"""
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A copy of the project's two files and sources, with a private source `shop`."""
+    monkeypatch.delenv("CRM_PSEUDONYM_KEY", raising=False)
+    monkeypatch.delenv("CRM_ENCRYPTION_KEY", raising=False)
+    base = ROOT / use.KEPT if (ROOT / use.KEPT).exists() else ROOT / "params.yaml"
+    shutil.copy(base, tmp_path / "params.yaml")
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    for name in ("demo", "online-retail"):
+        shutil.copytree(ROOT / "data/sources" / name, tmp_path / "data/sources" / name)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / "data/sources/online-retail/params.yaml").write_text(OVERRIDES)
+    (tmp_path / "data/sources/shop").mkdir()
+    (tmp_path / "data/sources/shop/mapping.yaml").write_text(SHOP)
+    return tmp_path
+
+
+def comments(text: str) -> list[str]:
+    return [line.split("#", 1)[1] for line in text.splitlines() if "#" in line]
+
+
+def test_using_a_source_changes_its_name_and_overrides_only(root):
+    before = load_params(root)
+    use.use(root, "online-retail")
+    now = load_params(root)
+    assert now["run"] == before["run"] | {
+        "source": "online-retail", "currency": "GBP", "time_zone": "Europe/London",
+    }  # fmt: skip
+    assert now["rfm"]["flag"] == before["rfm"]["flag"] | {"order_value": 200}
+    assert now["rfm"]["score"]["m_anchors"] == [[0, 0], [1000, 100]]
+    assert now["rfm"]["score"]["r_anchors"] == before["rfm"]["score"]["r_anchors"]
+    assert {k: v for k, v in now.items() if k not in ("run", "rfm")} == {
+        k: v for k, v in before.items() if k not in ("run", "rfm")
+    }
+
+
+def test_comments_stay(root):
+    before = (root / "params.yaml").read_text()
+    use.use(root, "online-retail")
+    assert comments((root / "params.yaml").read_text()) == comments(before)
+
+
+def test_the_difference_is_told_and_names_nothing_else(root):
+    told = use.use(root, "online-retail")
+    changed = [
+        line for line in told.splitlines() if line[0] in "+-" and line[:3] not in ("+++", "---")
+    ]
+    keys = {line[1:].split(":")[0].strip() for line in changed}
+    assert {"source", "currency", "time_zone", "order_value", "m_anchors"} <= keys
+    assert not {"r_anchors", "f_anchors", "seed", "window_days", "pseudonym", "customers"} & keys
+    assert "+  source: online-retail" in told
+
+
+def test_using_the_demo_again_restores_every_byte(root):
+    before = (root / "params.yaml").read_bytes()
+    use.use(root, "online-retail")
+    told = use.use(root, "demo")
+    assert (root / "params.yaml").read_bytes() == before
+    assert "+  source: demo" in told
+    assert not list((root / ".crm").iterdir())
+
+
+def test_line_ends_of_another_system_are_restored_too(root):
+    before = (root / "params.yaml").read_bytes().replace(b"\n", b"\r\n")
+    (root / "params.yaml").write_bytes(before)
+    use.use(root, "online-retail")
+    use.use(root, "demo")
+    assert (root / "params.yaml").read_bytes() == before
+
+
+def test_using_the_same_source_twice_changes_nothing(root):
+    use.use(root, "online-retail")
+    once = (root / "params.yaml").read_bytes()
+    assert use.use(root, "online-retail") == "params.yaml already is that of online-retail\n"
+    assert (root / "params.yaml").read_bytes() == once
+    assert use.use(root, "demo").startswith("---")
+
+
+def test_the_demo_is_in_use_from_the_start(root):
+    before = (root / "params.yaml").read_bytes()
+    assert use.use(root, "demo") == "params.yaml already is that of demo\n"
+    assert (root / "params.yaml").read_bytes() == before
+
+
+def test_one_source_after_another_starts_from_the_base(root):
+    before = (root / "params.yaml").read_bytes()
+    use.use(root, "online-retail")
+    use.use(root, "shop")
+    assert load_params(root)["run"]["currency"] == "CNY"
+    use.use(root, "demo")
+    assert (root / "params.yaml").read_bytes() == before
+
+
+def test_an_edit_of_the_base_is_kept(root):
+    text = (root / "params.yaml").read_text().replace("high: 80", "high: 75")
+    (root / "params.yaml").write_text(text)
+    use.use(root, "online-retail")
+    assert load_params(root)["rfm"]["tier"]["high"] == 75
+    use.use(root, "demo")
+    assert (root / "params.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("name", ["demo", "shop", "online-retail"])
+def test_an_edit_while_another_source_is_in_use_is_not_lost(root, name):
+    use.use(root, "online-retail")
+    text = (root / "params.yaml").read_text()
+    edited = text.replace("high: 80", "high: 75").replace("seed: 20231031", "seed: 7")
+    (root / "params.yaml").write_text(edited)
+    with pytest.raises(ProjectError, match=r"edited since `crm use`: run.seed, rfm.tier.high\."):
+        use.use(root, name)
+    assert (root / "params.yaml").read_text() == edited
+    (root / "params.yaml").write_text(text)
+    use.use(root, "demo")
+
+
+def test_an_edit_of_comments_only_is_named_as_such(root):
+    use.use(root, "online-retail")
+    with (root / "params.yaml").open("a") as file:
+        file.write("# a note\n")
+    with pytest.raises(ProjectError, match="only comments or blanks"):
+        use.use(root, "demo")
+
+
+def test_a_base_text_that_is_gone_is_told(root):
+    use.use(root, "online-retail")
+    shutil.rmtree(root / ".crm")
+    with pytest.raises(ProjectError, match=r"git checkout params\.yaml"):
+        use.use(root, "demo")
+
+
+@pytest.mark.parametrize("name", ["shpo", "../sources/shop", ""])
+def test_an_unknown_source_is_named_with_those_there_are(root, name):
+    with pytest.raises(ProjectError, match=r"no source .* there are demo, online-retail, shop"):
+        use.use(root, name)
+
+
+def test_overrides_of_unknown_keys_are_refused_before_anything_is_written(root):
+    before = (root / "params.yaml").read_bytes()
+    (root / "data/sources/shop/params.yaml").write_text("rfm: {tier: {hihg: 75}}\n")
+    with pytest.raises(ProjectError, match=r"shop/params.yaml: .*did you mean rfm.tier.high\?"):
+        use.use(root, "shop")
+    assert (root / "params.yaml").read_bytes() == before
+    assert not (root / use.KEPT).exists()
+
+
+def test_a_private_source_has_keys_of_its_own_and_their_fingerprints(root):
+    use.use(root, "shop")
+    file = root / "data/sources/shop/keys.json"
+    own = vault.keys(file.parent, public=False)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert load_params(root)["vault"] == own.fingerprints() != vault.PUBLISHED.fingerprints()
+    use.use(root, "demo")
+    use.use(root, "shop")
+    assert vault.keys(file.parent, public=False) == own
+
+
+def test_a_public_source_has_no_key_file(root):
+    use.use(root, "online-retail")
+    assert not (root / "data/sources/online-retail/keys.json").exists()
+    assert load_params(root)["vault"] == vault.PUBLISHED.fingerprints()
+
+
+# --- crm check, crm draft
+
+
+def test_a_source_without_its_file_is_told(root):
+    found, summary = use.check(root, "shop")
+    assert any("orders.csv" in problem for problem in found)
+    assert summary == f"shop: {len(found)} problems"
+
+
+def test_a_good_source_has_nothing_wrong(root):
+    raw = root / "data/raw/shop"
+    raw.mkdir(parents=True)
+    (raw / "orders.csv").write_text("Order,Item,Units,Price,Date\nA,mug,1,5.00,2023-01-02\n")
+    assert use.check(root, "shop") == ([], "shop: nothing wrong; next: crm use shop")
+
+
+def test_overrides_are_checked_with_the_source(root):
+    (root / "data/sources/shop/params.yaml").write_text("rfmm: {}\n")
+    found, _ = use.check(root, "shop")
+    assert any("did you mean rfm?" in problem for problem in found)
+
+
+def test_a_draft_never_overwrites_a_mapping(root):
+    with pytest.raises(ProjectError, match=r"shop/mapping\.yaml is there already"):
+        use.draft(root, "shop", [])
+
+
+def test_a_draft_of_a_file_that_is_not_there_is_refused(root):
+    with pytest.raises(ProjectError, match=r"no such file: .*gone\.csv"):
+        use.draft(root, "new", [root / "gone.csv"])
+    assert not (root / "data/sources/new").exists()
+
+
+def test_a_draft_brings_the_files_that_every_source_has(root):
+    (root / "orders.csv").write_text("Order,Item,Units,Price,Date\nA,mug,1,5.00,2023-01-02\n")
+    told = use.draft(root, "new", [root / "orders.csv"])
+    assert "crm check new" in told
+    made = {path.name for path in (root / "data/sources/new").iterdir()}
+    assert made == {
+        "mapping.yaml", "params.yaml", "decisions.csv", "corrections.csv", "tombstones.csv",
+    }  # fmt: skip
+
+
+# --- the table of stages
+
+
+def test_every_stage_has_a_row_with_what_it_writes(root):
+    rows = use.stage_table(root).splitlines()
+    assert rows[:2] == ["| stage | what it makes | writes |", "|---|---|---|"]
+    assert [row.split("`")[1] for row in rows[2:]][:2] == ["simulate", "ingest"]
+    assert any("`data/features/rfm.parquet`" in row for row in rows)
+    assert "reports/notebooks" not in "".join(r for r in rows if not r.startswith("| `site`"))
+
+
+def test_the_table_of_stages_is_put_between_its_marks(root):
+    readme = root / "README.md"
+    readme.write_text("# Title\n<!-- stages -->\nold\n<!-- /stages -->\nrest\n")
+    assert use.write_stage_table(root) == use.write_stage_table(root) == 0
+    table = use.stage_table(root)
+    assert readme.read_text() == f"# Title\n<!-- stages -->\n{table}<!-- /stages -->\nrest\n"

@@ -1,0 +1,168 @@
+"""Pseudonyms stay the same, encrypted values cannot be changed, published keys guard nothing."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+from crm import vault
+
+KEY = bytes(range(64))
+
+
+@pytest.fixture(autouse=True)
+def no_keys_around(monkeypatch):
+    monkeypatch.delenv("CRM_PSEUDONYM_KEY", raising=False)
+    monkeypatch.delenv("CRM_ENCRYPTION_KEY", raising=False)
+
+
+def test_a_pseudonym_is_the_same_on_every_run_and_machine():
+    assert vault.pseudonyms("demo", ["10001"], key=b"k") == ["9112be32afab3779"]
+    assert vault.pseudonyms("demo", [], key=b"k") == []
+
+
+def test_pseudonyms_differ_by_source_by_key_and_by_where_one_ends():
+    ids = [
+        *vault.pseudonyms("demo", ["1", "2", "11"], key=b"k"),
+        *vault.pseudonyms("shop", ["1"], key=b"k"),
+        *vault.pseudonyms("demo1", ["1"], key=b"k"),
+        *vault.pseudonyms("demo", ["1"], key=b"other"),
+    ]
+    assert len(set(ids)) == 6
+
+
+@pytest.mark.parametrize("value", ["张伟", "13800001111", "z", "x" * 500])
+def test_what_was_encrypted_is_read_back(value):
+    sealed = vault.encrypt([value], key=KEY, context="vault/customers.name")
+    assert value not in sealed[0]
+    assert vault.decrypt(sealed, key=KEY, context="vault/customers.name") == [value]
+
+
+def test_empty_values_stay_empty_and_in_place():
+    sealed = vault.encrypt(["a", None, "", float("nan"), "a"], key=KEY, context="c")
+    assert sealed[1:4] == [None, None, None]
+    assert sealed[0] == sealed[4]  # the same text each time, so that runs can be compared
+    assert vault.decrypt(sealed, key=KEY, context="c") == ["a", None, None, None, "a"]
+
+
+def test_nothing_is_encrypted_to_nothing():
+    assert vault.encrypt([], key=KEY, context="c") == vault.decrypt([], key=KEY, context="c") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[:-1] + ("0" if text[-1] != "0" else "1"),
+        lambda text: text[2:],
+        lambda text: "z" + text[1:],
+        lambda text: text[:-1],
+        lambda text: "00",
+    ],
+    ids=["one digit", "one byte less", "no hex", "half a byte less", "too short"],
+)
+def test_a_changed_value_is_noticed(change):
+    sealed = vault.encrypt(["13800001111"], key=KEY, context="vault/customers.phone")
+    with pytest.raises(vault.KeyProblem, match=r"cannot decrypt vault/customers.phone"):
+        vault.decrypt([change(sealed[0])], key=KEY, context="vault/customers.phone")
+
+
+def test_a_value_cannot_be_passed_off_as_one_of_another_column():
+    sealed = vault.encrypt(["13800001111"], key=KEY, context="vault/customers.phone")
+    with pytest.raises(vault.KeyProblem):
+        vault.decrypt(sealed, key=KEY, context="vault/customers.name")
+
+
+def test_another_key_does_not_decrypt():
+    sealed = vault.encrypt(["a"], key=KEY, context="c")
+    with pytest.raises(vault.KeyProblem, match="wrong key"):
+        vault.decrypt(sealed, key=KEY[::-1], context="c")
+
+
+# --- where keys come from
+
+
+def test_public_data_use_the_published_keys(tmp_path):
+    assert vault.keys(tmp_path, public=True) == vault.PUBLISHED
+    assert not list(tmp_path.iterdir())
+
+
+def test_private_data_without_keys_stop_the_run(tmp_path):
+    with pytest.raises(vault.KeyProblem, match=r"no keys for .*: set CRM_PSEUDONYM_KEY and"):
+        vault.keys(tmp_path, public=False)
+
+
+def test_new_keys_are_random_kept_and_readable_by_their_owner_only(tmp_path):
+    one = vault.keys(tmp_path / "one", public=False, create=True)
+    other = vault.keys(tmp_path / "other", public=False, create=True)
+    assert (len(one.pseudonym), len(one.encryption)) == (32, 64)
+    assert one != other
+    assert vault.keys(tmp_path / "one", public=False, create=True) == one
+    assert stat.S_IMODE((tmp_path / "one/keys.json").stat().st_mode) == 0o600
+
+
+def test_keys_of_the_environment_come_first(tmp_path, monkeypatch):
+    vault.keys(tmp_path, public=False, create=True)
+    monkeypatch.setenv("CRM_PSEUDONYM_KEY", "ab" * 32)
+    monkeypatch.setenv("CRM_ENCRYPTION_KEY", "cd" * 64)
+    assert vault.keys(tmp_path, public=False) == vault.Keys(b"\xab" * 32, b"\xcd" * 64)
+
+
+def test_published_keys_are_refused_for_private_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRM_PSEUDONYM_KEY", vault.PUBLISHED.pseudonym.hex())
+    monkeypatch.setenv("CRM_ENCRYPTION_KEY", vault.PUBLISHED.encryption.hex())
+    with pytest.raises(vault.KeyProblem, match="published demo keys, which anybody can read"):
+        vault.keys(tmp_path, public=False)
+
+
+@pytest.mark.parametrize("which", ["pseudonym", "encryption"])
+def test_one_published_key_is_refused_for_private_data_too(tmp_path, which):
+    own = {"pseudonym": "ab" * 32, "encryption": "cd" * 64}
+    stored = own | {which: getattr(vault.PUBLISHED, which).hex()}
+    (tmp_path / "keys.json").write_text(json.dumps(stored))
+    with pytest.raises(vault.KeyProblem, match="published demo keys"):
+        vault.keys(tmp_path, public=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"pseudonym": "xy", "encryption": "00"}', "not hexadecimal"),
+        ('{"pseudonym": "00", "encryption": "00"}', "too short"),
+        (json.dumps({"pseudonym": "ab" * 32, "encryption": "ab" * 32}), "too short"),
+        (json.dumps({"pseudonym": "ab" * 32}), "keys.json"),
+        ("not json", "keys.json"),
+        ("[]", "keys.json"),
+    ],
+    ids=["no hex", "short", "half", "one missing", "no json", "a list"],
+)
+def test_malformed_keys_are_named(tmp_path, text, message):
+    (tmp_path / "keys.json").write_text(text)
+    with pytest.raises(vault.KeyProblem, match=message):
+        vault.keys(tmp_path, public=False)
+
+
+def test_a_key_without_its_partner_in_the_environment_is_named(tmp_path, monkeypatch):
+    vault.keys(tmp_path, public=False, create=True)
+    monkeypatch.setenv("CRM_PSEUDONYM_KEY", "ab" * 32)
+    with pytest.raises(vault.KeyProblem, match="CRM_ENCRYPTION_KEY"):
+        vault.keys(tmp_path, public=False)
+
+
+# --- fingerprints
+
+
+def test_a_fingerprint_tells_keys_apart_and_is_not_the_key():
+    prints = vault.PUBLISHED.fingerprints()
+    assert prints == {"pseudonym": "caf7551069afb58a", "encryption": "4fa0989f56a16d31"}
+    assert vault.Keys(b"a" * 32, b"b" * 64).fingerprints() != prints
+
+
+def test_a_wrong_key_stops_the_run_and_is_named():
+    prints = vault.PUBLISHED.fingerprints()
+    vault.check_fingerprints(vault.PUBLISHED, prints)
+    with pytest.raises(vault.KeyProblem, match=r"the encryption key .* vault.encryption: 0000"):
+        vault.check_fingerprints(vault.PUBLISHED, prints | {"encryption": "0000"})
+    with pytest.raises(vault.KeyProblem, match=r"vault.pseudonym: None"):
+        vault.check_fingerprints(vault.PUBLISHED, {})
