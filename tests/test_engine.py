@@ -119,6 +119,15 @@ def test_a_fact_without_a_time_is_written_too(con, tmp_path):
         assert (wrote, read) == (3, [("A",), ("B",), ("C",)])
 
 
+@pytest.mark.parametrize(("day", "months"), [("2023-01-31", ["01"]), ("2022-12-31", [])])
+def test_a_month_of_which_no_row_is_chosen_has_no_folder(con, tmp_path, day, months):
+    held = engine.hold(con, orders(con), "chosen")
+    some = held.filter(held.ordered_at.date() <= ibis.date(day))
+    assert engine.write(con, some, tmp_path / "o", lookup("clean/orders")) == len(months)
+    folders = [p.name for p in (tmp_path / "o").iterdir()]
+    assert folders == ([f"month=2023-{m}" for m in months] or [engine.EMPTY_MONTH])
+
+
 def test_a_table_without_rows_is_a_file_with_its_schema(con, tmp_path):
     none = identities(con, "customer_key customer_id")
     target = tmp_path / "map.parquet"

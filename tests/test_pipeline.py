@@ -61,17 +61,8 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(demo):
 
 def test_stored_outputs_match_when_nbval_executes_the_copies_again(demo):
     copies = [f"reports/notebooks/{name}.ipynb" for name in NOTEBOOKS]
-    done = call(
-        demo,
-        "pytest",
-        "--nbval",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "addopts=",
-        *copies,
-        CRM_CHECK="1",
-    )
+    nbval = ["--nbval", "-p", "no:cacheprovider", "-o", "addopts="]
+    done = call(demo, "pytest", *nbval, *copies, CRM_CHECK="1")
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 60  # cells
 
@@ -136,13 +127,13 @@ def test_floor_under_a_metric_fails_the_site_with_its_name(demo):
     text = (demo / "params.yaml").read_text()
     try:
         (demo / "params.yaml").write_text(
-            text.replace("floors: {}", "floors: {rfm: {buyers: 9999}}")
+            text.replace("floors: {}", "floors: {rfm: {buyers: 999}}")
         )
         done = call(demo, "crm", "run", "site")
     finally:
         (demo / "params.yaml").write_text(text)
     assert done.returncode == 1
-    assert "rfm.buyers is 524, below its floor 9999" in done.stderr
+    assert "rfm.buyers is 524, below its floor 999" in done.stderr
 
 
 def test_mlflow_has_one_run_for_each_executed_stage_with_nothing_empty(demo):

@@ -87,11 +87,12 @@ def write(con, rows, path: Path, table: Table) -> int:
         raise TableError(f"table {table.name!r}: missing columns {missing}, unknown {extra}")
     path.parent.mkdir(parents=True, exist_ok=True)
     select = f"SELECT {', '.join(map(_cast, table.columns))} FROM ({con.compile(expr)})"
-    if table.time and _by_month(con, expr, table.time):
-        return _write_months(con, select, path, table)
+    stored = _stored(con, expr, table.time) if table.time else None
+    if stored:
+        return _write_months(con, select, path, table, *stored)
     con.con.execute(f"CREATE OR REPLACE TEMP TABLE _out AS {select}")
     if table.time:
-        return _write_months(con, "FROM _out", path, table)
+        return _write_months(con, "FROM _out", path, table, "_out", table.time)
     _check_key(con, "_out", table)
     return _copy(con, "FROM _out", path, table)
 
@@ -154,26 +155,26 @@ def _cast(column) -> str:
     return f"CAST({name} AS {kind}) AS {name}"
 
 
-def _by_month(con, expr: ibis.Table, time: str) -> bool:
-    """Whether one month can be asked for alone, so that no copy of all rows is needed.
+def _stored(con, expr: ibis.Table, time: str) -> tuple[str, str] | None:
+    """The stored table and column that `time` is, if one month of `expr` can be read alone.
 
-    It can if stored rows are only chosen and joined and `time` is one of their columns: DuckDB
-    then reads no other month. Whatever is computed over many rows is better computed once.
+    It can if stored rows are only chosen and joined: DuckDB then reads no other month, and no
+    copy of all rows is needed. Whatever is computed over many rows is better computed once.
     """
     from ibis.expr import operations as ops
 
     node = expr.op()
     plain = (ops.Project, ops.Filter, ops.JoinChain, ops.JoinReference, ops.DatabaseTable)
     if not all(isinstance(relation, plain) for relation in node.find(ops.Relation)):
-        return False
+        return None
     if node.find((ops.Analytic, ops.WindowFunction, ops.Impure)):
-        return False
+        return None
     while not isinstance(node, ops.DatabaseTable):
         column = node.values[time]
         if not isinstance(column, ops.Field):
-            return False
+            return None
         node, time = column.rel, column.name
-    return _is_stored(con, node.name)
+    return (node.name, time) if _is_stored(con, node.name) else None
 
 
 def _is_stored(con, name: str) -> bool:
@@ -186,21 +187,30 @@ def _is_stored(con, name: str) -> bool:
     return bool(found.fetchall())
 
 
-def _write_months(con, select: str, path: Path, table: Table) -> int:
-    time, rows = f'"{table.time}"', 0
+def _write_months(con, select: str, path: Path, table: Table, stored: str, time: str) -> int:
+    """Write each month that the column `time` of the table `stored` has, and that has rows."""
     months = con.con.sql(
-        f"SELECT strftime(m, '%Y-%m') FROM (SELECT DISTINCT date_trunc('month', {time}) AS m "
-        f"FROM ({select})) ORDER BY m NULLS LAST"
+        f"SELECT strftime(m, '%Y-%m') FROM (SELECT DISTINCT date_trunc('month', \"{time}\") AS m "
+        f'FROM "{stored}") ORDER BY m NULLS LAST'
     ).fetchall()
-    for (month,) in months or [(None,)]:
-        part = path / (f"month={month}" if month else EMPTY_MONTH) / "part.parquet"
-        part.parent.mkdir(parents=True)
-        first = f"TIMESTAMP '{month}-01'"
-        within = f"{time} >= {first} AND {time} < {first} + INTERVAL 1 MONTH"
-        within = within if month else f"{time} IS NULL"
-        rows += _copy(con, f"FROM ({select}) WHERE {within}", part, table)
-        _check_key(con, f"read_parquet('{part}')", table)
+    rows = sum(_write_month(con, select, path, table, month) for (month,) in months)
+    if not rows:
+        _write_month(con, select, path, table, None, even_empty=True)
     con.con.execute("DROP TABLE IF EXISTS _out")
+    return rows
+
+
+def _write_month(con, select, path: Path, table: Table, month, *, even_empty=False) -> int:
+    time, first = f'"{table.time}"', f"TIMESTAMP '{month}-01'"
+    within = f"{time} >= {first} AND {time} < {first} + INTERVAL 1 MONTH"
+    within = within if month else f"{time} IS NULL"
+    part = path / (f"month={month}" if month else EMPTY_MONTH) / "part.parquet"
+    part.parent.mkdir(parents=True)
+    rows = _copy(con, f"FROM ({select}) WHERE {within}", part, table)
+    if rows:
+        _check_key(con, f"read_parquet('{part}')", table)
+    elif not even_empty:
+        shutil.rmtree(part.parent)
     return rows
 
 
