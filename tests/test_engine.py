@@ -48,10 +48,10 @@ def con():
 
 
 ORDERS = """
-order_id  customer_key  ordered_at        lines  amount    reversed
-B         2             2023-02-01T00:00  1      20.00     0
-A         1             2023-01-31T23:59  2      10.00     0
-C         -             2023-02-28T10:00  1      0.333333  0
+order_id  customer_key  ordered_at        lines  amount
+B         2             2023-02-01T00:00  1      20.00
+A         1             2023-01-31T23:59  2      10.00
+C         -             2023-02-28T10:00  1      0.333333
 """
 
 
@@ -75,7 +75,7 @@ def many(con, order: str) -> ibis.Table:
         "many",
         "SELECT 'shop' AS source, i::VARCHAR AS order_id, (i % 999)::VARCHAR AS customer_key, "
         "TIMESTAMP '2023-01-01' + INTERVAL (i % 31) DAY AS ordered_at, NULL::VARCHAR AS channel, "
-        "'France' AS country, 1 AS lines, i / 7 AS amount, 0 AS reversed "
+        "'France' AS country, 1 AS lines, i / 7 AS amount "
         f"FROM range(300000) t(i) ORDER BY {order}",
     )
 

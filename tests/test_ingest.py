@@ -280,7 +280,7 @@ def test_rows_are_not_counted_where_their_order_is_not_kept(shop):
 
 def test_the_fields_of_a_source_are_listed_and_personal_ones_go_to_the_vault(shop):
     add_people(shop, "K1,2023-05-01,a,,男")
-    listed = ingest.listing(shop.mapping).set_index(["table", "field"])
+    listed = ingest.listing(shop.mapping, shop.raw).set_index(["table", "field"])
     assert listed.loc[("order_lines", "quantity"), "column"] == "Units"
     assert listed.loc[("customers", "phone"), "goes_to"] == "vault, encrypted"
     assert listed.loc[("customers", "gender"), "goes_to"] == "analysis"

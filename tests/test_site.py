@@ -295,7 +295,7 @@ def cloud() -> dict:
         "encoding": {
             "x": axis | {"field": "orders", "title": "Orders"},
             "y": axis
-            | {"field": "spend", "title": "Spend, all history", "axis": {"format": "$,.0f"}},
+            | {"field": "spend", "title": "Spend after returns", "axis": {"format": "$,.0f"}},
             "color": {"field": "tier", "type": "nominal", "title": None},
         },
     }
@@ -897,7 +897,7 @@ def test_a_table_is_sorted_by_keyboard_and_unfolds(built, sheet):
     rows = figure.locator("tbody tr:visible")
     assert rows.count() == 12
     figure.locator("th button", has_text="Spend").press("Enter")
-    assert figure.locator("th[aria-sort=descending]").inner_text() == "Spend, all history"
+    assert figure.locator("th[aria-sort=descending]").inner_text() == "Spend after returns"
     figure.locator(".more").press("Enter")
     spends = [float(row.locator("td").nth(4).get_attribute("data-v")) for row in rows.all()]
     assert len(spends) == 40

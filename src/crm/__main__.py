@@ -23,7 +23,9 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 
 def setup() -> None:
     """Make .venv from the lock, exact versions checked by hash; does nothing if it is current."""
-    wanted = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    # the place counts: a folder that was moved or copied needs its own editable install
+    parts = (LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode())
+    wanted = hashlib.sha256(b"".join(parts)).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
     if sys.version_info < (3, 11):  # noqa: UP036 - this file runs on whatever python3 is there

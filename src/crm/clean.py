@@ -3,12 +3,12 @@
 A *sale* is a line of goods or services charged to somebody. A *return* is a line of a returned
 or cancelled invoice; it is a fact of its own with positive amounts and reduces spend (Q-16). A
 return *reverses* a sale when customer, product, quantity and price are the same and the sale is
-the latest one before it: such a sale was never a purchase in the end. An *exact duplicate* repeats every
-column of an earlier line of the source.
+the latest one before it: such a sale was never a purchase in the end. An *exact duplicate*
+repeats every column of an earlier line of the source.
 
 Each line meets one fate: kept, quarantined (it broke a rule and waits for its owner, whole and
-with the reason) or removed (it is well-formed but not a sale or a return). Nothing else can happen to
-it, and the ledger proves it (CLN-05, CLN-09).
+with the reason) or removed (it is well-formed but not a sale or a return). Nothing else can
+happen to it, and the ledger proves it (CLN-05, CLN-09).
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def judge(
 
 
 def reversals(judged: ibis.Table) -> ibis.Table:
-    """One sale that a later return cancels whole: `sale_line`, `return_line`.
+    """One sale that a later return cancels whole: `sale_line`, `return_line`, which order the
+    sale `reverses` stands in and when it was `reversed_at`.
 
     Each return takes the latest sale before it with the same customer, product, quantity and
     price; a sale is reversed once, by its first return.
@@ -110,7 +111,7 @@ def reversals(judged: ibis.Table) -> ibis.Table:
         *same, units=_.quantity.abs(), return_line=_.line, returned_at=_.ordered_at
     )
     sold = judged.filter(_.fate == "kept", _.kind == "sale", _.customer_key.notnull()).select(
-        *same, units=_.quantity, sale_line=_.line, ordered_at=_.ordered_at
+        *same, units=_.quantity, sale_line=_.line, ordered_at=_.ordered_at, reverses=_.order_id
     )
     pairs = sold.inner_join(back, [*same, "units"]).filter(_.ordered_at <= _.returned_at)
     newest = ibis.row_number().over(
@@ -118,7 +119,8 @@ def reversals(judged: ibis.Table) -> ibis.Table:
     )
     pairs = pairs.mutate(choice=newest).filter(_.choice == 0)
     first = ibis.row_number().over(group_by="sale_line", order_by=["returned_at", "return_line"])
-    return pairs.mutate(turn=first).filter(_.turn == 0).select("sale_line", "return_line")
+    pairs = pairs.mutate(turn=first).filter(_.turn == 0)
+    return pairs.select("sale_line", "return_line", "reverses", reversed_at=_.returned_at)
 
 
 def items(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
@@ -127,7 +129,7 @@ def items(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
     joined = sold.left_join(reversed, sold.line == reversed.sale_line)
     return joined.select(
         "source", "order_id", "line", "customer_key", "product_id", "ordered_at", "quantity",
-        "unit_price", "amount", "is_duplicate", is_reversed=_.sale_line.notnull(),
+        "unit_price", "amount", "is_duplicate", "reversed_at",
     )  # fmt: skip
 
 
@@ -136,29 +138,22 @@ def returns(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
     back = judged.filter(_.fate == "kept", _.kind == "return")
     joined = back.left_join(reversed, back.line == reversed.return_line)
     return joined.select(
-        "source", "line", "customer_key", "product_id", "country", "unit_price",
+        "source", "line", "customer_key", "product_id", "country", "unit_price", "reverses",
         return_id=_.order_id, returned_at=_.ordered_at, quantity=_.quantity.abs(),
-        amount=_.amount.abs(), is_matched=_.return_line.notnull(),
+        amount=_.amount.abs(),
     )  # fmt: skip
 
 
-def orders(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+def orders(judged: ibis.Table) -> ibis.Table:
     """One order with at least one sale, as in `clean/orders`."""
     sold = judged.filter(_.fate == "kept", _.kind == "sale")
-    joined = sold.left_join(reversed, sold.line == reversed.sale_line)
-    undone = ibis.ifelse(joined.sale_line.notnull(), joined.amount, 0)
-    return (
-        joined.mutate(undone=undone)
-        .group_by("source", "order_id")
-        .agg(
-            customer_key=_.customer_key.max(),
-            ordered_at=_.ordered_at.min(),
-            channel=_.channel.max(),
-            country=_.country.max(),
-            lines=_.count(),
-            amount=_.amount.sum(),
-            reversed=_.undone.sum(),
-        )
+    return sold.group_by("source", "order_id").agg(
+        customer_key=_.customer_key.max(),
+        ordered_at=_.ordered_at.min(),
+        channel=_.channel.max(),
+        country=_.country.max(),
+        lines=_.count(),
+        amount=_.amount.sum(),
     )
 
 
@@ -225,6 +220,7 @@ def facts(judged: ibis.Table) -> ibis.Table:
         return_lines=(kept & (_.kind == "return")).sum().fill_null(0),
         quarantined=(_.fate == "quarantined").sum().fill_null(0),
         removed=(_.fate == "removed").sum().fill_null(0),
+        removed_amount=_.amount.sum(where=_.fate == "removed").fill_null(0),
         duplicates=_.is_duplicate.sum().fill_null(0),
         unknown_lines=_.customer_key.isnull().sum().fill_null(0),
         unknown_share=_.customer_key.isnull().cast("float64").mean().fill_null(0),
@@ -281,10 +277,8 @@ def undone(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
     sold = judged.select(
         "order_id", "product_name", "amount", sale_line=_.line, ordered_at=_.ordered_at
     ).inner_join(reversed, "sale_line")
-    back = judged.select(return_line=_.line, returned_at=_.ordered_at)
-    pairs = sold.inner_join(back, "return_line")
-    minutes = pairs.returned_at.delta(pairs.ordered_at, unit="minute")
-    return pairs.mutate(hours=minutes / 60.0).select(
+    minutes = sold.reversed_at.delta(sold.ordered_at, unit="minute")
+    return sold.mutate(hours=minutes / 60.0).select(
         "order_id", "product_name", "amount", "ordered_at", "hours", "sale_line"
     )
 

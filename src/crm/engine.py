@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EMPTY_MONTH = "month=none"  # a fact table without rows is still a folder with its schema
 ROW_GROUP = 122_880  # DuckDB's own default, stated because it decides the bytes
-DICTIONARY = 10_000  # more distinct values in a row group are written plainly: faster, no larger
+DICTIONARY = 1_000  # more distinct values in a row group are written plainly: a fifth faster
 
 
 def connect(*, threads: int = 0, memory: str = "", spill: Path | None = None):
@@ -207,9 +207,9 @@ def _write_month(con, select, path: Path, table: Table, month, *, even_empty=Fal
     part = path / (f"month={month}" if month else EMPTY_MONTH) / "part.parquet"
     part.parent.mkdir(parents=True)
     rows = _copy(con, f"FROM ({select}) WHERE {within}", part, table)
-    if rows:
+    if _neighbours_share(con, part, table):
         _check_key(con, f"read_parquet('{part}')", table)
-    elif not even_empty:
+    if not rows and not even_empty:
         shutil.rmtree(part.parent)
     return rows
 
@@ -217,16 +217,20 @@ def _write_month(con, select, path: Path, table: Table, month, *, even_empty=Fal
 def _copy(con, select: str, path: Path, table: Table) -> int:
     done = con.con.execute(
         f"COPY ({select} ORDER BY {_key(table)}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, "
-        f"ROW_GROUP_SIZE {ROW_GROUP}, DICTIONARY_SIZE_LIMIT {DICTIONARY})"
+        f"PARQUET_VERSION v2, ROW_GROUP_SIZE {ROW_GROUP}, DICTIONARY_SIZE_LIMIT {DICTIONARY})"
     )
     return done.fetchall()[0][0]
 
 
+def _neighbours_share(con, part: Path, table: Table) -> bool:
+    """Whether a row may have the key of the one before it, in a file sorted by key."""
+    same = " AND ".join(f'"{n}" IS NOT DISTINCT FROM lag("{n}") OVER ()' for n in table.key)
+    found = con.con.sql(f"SELECT bool_or(same) FROM (SELECT {same} AS same FROM '{part}')")
+    return found.fetchall()[0][0]
+
+
 def _check_key(con, rows: str, table: Table) -> None:
     key = _key(table)
-    unique = f"SELECT count(*) = count(DISTINCT hash({key})) FROM {rows}"
-    if con.con.sql(unique).fetchall()[0][0]:
-        return
     twice = con.con.sql(
         f"SELECT {key}, count(*) FROM {rows} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
     ).fetchall()

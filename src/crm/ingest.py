@@ -35,7 +35,7 @@ from crm.mapping import (
     fields,
     formats,
 )
-from crm.raw import LINE, Raw, broken_rows, more, open_file
+from crm.raw import LINE, Raw, broken_rows, find, more, open_file
 from crm.tables import STRIDE, Column, Table, lookup
 
 if TYPE_CHECKING:
@@ -171,15 +171,15 @@ def as_of(order_lines: ibis.Table) -> date:
     return last.date()
 
 
-def listing(mapping: Mapping) -> pd.DataFrame:
-    """One canonical field of one file: the column that feeds it and how it is read."""
+def listing(mapping: Mapping, folder: str | Path) -> pd.DataFrame:
+    """One canonical field of one file in the folder: the column that feeds it, where it goes."""
     import pandas as pd
 
     personal = {c.name for c in lookup("vault/customers").columns if c.personal}
     rows = [
         {
             "table": entry.table,
-            "file": " or ".join(entry.paths),
+            "file": find(entry, mapping.name, Path(folder)),
             "field": feed.field,
             "column": feed.column or f"always {feed.value}",
             "goes_to": "vault, encrypted" if feed.field in personal else "analysis",

@@ -65,7 +65,7 @@ def lines(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: str 
 def curve(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, points: int = 200) -> dict:
     """A curve between two measures, thinned to at most `points` points, ends kept."""
     step = max(1, -(-len(frame) // points))
-    thin = frame[(frame.index % step == 0) | (frame.index == len(frame) - 1)]
+    thin = frame.iloc[sorted({*range(0, len(frame), step), *range(len(frame))[-1:]})]
     encoding = {"x": _quantity(x), "y": _quantity(y)}
     return _chart(thin, [x, y], {"type": "line"}, encoding, title, alt)
 
@@ -120,6 +120,8 @@ def _colour(frame, by: str) -> dict:
 
 
 def _plain(value):
+    if value is None or value != value:
+        return None
     if hasattr(value, "isoformat"):
         return value.isoformat()[:10]
     if hasattr(value, "item"):

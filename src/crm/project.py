@@ -96,13 +96,15 @@ def load_params(root: Path) -> dict:
 def read_yaml(path: Path):
     """A YAML file, duplicate keys refused, errors as one line with file and place."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ProjectError(f"{path.name}, line {line}: {error.problem}; mend the YAML") from None
+    except YAMLError as error:
+        raise ProjectError(f"{path.name}: {str(error).splitlines()[0]}; mend the YAML") from None
 
 
 def load_specs(root: Path, source: str) -> dict[str, Spec]:
@@ -155,7 +157,7 @@ def params_problems(root: Path, params: dict) -> list[str]:
     """Everything in params.yaml that names no section, function or keyword there is."""
     found = [
         f"params.yaml: {_unknown('run.', key, RUN_KEYS)}"
-        for key in params.get("run", {})
+        for key in params.get("run") or {}
         if key not in RUN_KEYS
     ]
     modules = {p.stem for p in (root / "src/crm").glob("*.py")} | set(EXEMPT)

@@ -24,10 +24,10 @@ MONTH_DAYS = 30  # purchases a month = purchases in the window ÷ (window days �
 NO_PURCHASE = "no purchase"  # RFM-10
 ACTIONS = {  # RPT-09…11, RFM-09: what each tier asks for, and who does it
     "high value": "account manager visits each quarter; early access to new products",
-    "potential": "full-reduction coupon and good-value bundles to raise frequency and amount",
+    "potential": "coupon above a spending threshold, good-value bundles: more often, and more",
     "general": "no special action; watch which way they move",
     "at risk": "call to learn the reason, then offer a return voucher",
-    "no purchase": "guide to the first order",
+    "no purchase": "learn why no order stood, or guide to a first one",
 }
 
 
@@ -53,53 +53,32 @@ def measure(
     Returns
     -------
     ibis.Table
-        customer_id, last_order_on, recency_days (−1 if never bought), frequency and monetary (in
-        the window), orders, spend (all history, net), sales (all history, before returns).
+        customer_id, first_order_on, last_order_on, recency_days (−1 if never bought), frequency
+        and monetary (in the window), orders, spend (all history, net), sales (all history, before returns).
     """
     import ibis
-    from ibis import _
 
     start = as_of - timedelta(days=window_days)
-    day = orders.ordered_at.date()
-    bought = orders.filter(day <= as_of, orders.customer_id.notnull(), orders.amount > 0).mutate(
-        day=day, net=orders.amount - orders.reversed, stands=orders.amount > orders.reversed
-    )
-    per_customer = bought.group_by("customer_id").agg(
-        last_order_on=_.day.max(where=_.stands),
-        orders=_.stands.sum(),
-        frequency=(_.stands & (_.day > start)).sum(),
-        bought=_.net.sum(),
-        bought_recently=_.net.sum(where=_.day > start),
-        sales=_.amount.sum(),
-    )
-    day = returns.returned_at.date()
-    undone = returns.filter(day <= as_of, returns.customer_id.notnull(), ~returns.is_matched)
-    undone = (
-        undone.mutate(day=undone.returned_at.date())
-        .group_by("customer_id")
-        .agg(returned=_.amount.sum(), returned_recently=_.amount.sum(where=_.day > start))
-    )
-    joined = (
-        customers.select("customer_id")
-        .left_join(per_customer, "customer_id")
-        .drop("customer_id_right")
-        .left_join(undone, "customer_id")
-        .drop("customer_id_right")
-    )
-
-    def filled(name):
-        return joined[name].fill_null(0)
-
+    bought = _purchases(orders, returns, as_of=as_of, start=start)
+    undone = _returned(returns, as_of=as_of, start=start)
+    joined = customers.select("customer_id").left_join(bought, "customer_id")
+    joined = joined.drop("customer_id_right").left_join(undone, "customer_id")
+    filled = {
+        name: joined[name].fill_null(0)
+        for name in (*bought.columns, *undone.columns)
+        if name not in ("customer_id", "first_order_on", "last_order_on")
+    }
     gap = ibis.literal(as_of).delta(joined.last_order_on, unit="day")
     return joined.select(
         "customer_id",
+        "first_order_on",
         "last_order_on",
         recency_days=gap.fill_null(-1).cast("int64"),
-        frequency=filled("frequency").cast("int64"),
-        monetary=filled("bought_recently") - filled("returned_recently"),
-        orders=filled("orders").cast("int64"),
-        spend=filled("bought") - filled("returned"),
-        sales=filled("sales"),
+        frequency=filled["frequency"].cast("int64"),
+        monetary=filled["recent"] - filled["returned_recently"],
+        orders=filled["orders"].cast("int64"),
+        spend=filled["net"] - filled["returned"],
+        sales=filled["sales"],
     )
 
 
@@ -209,12 +188,60 @@ def flag(
         & (scored["frequency"] / months >= monthly_purchases)
         & (per_order > order_value)
     )
-    limit = scored.loc[bought, "spend"].quantile(1 - valuable_share, interpolation="higher")
-    good = (scored[["f_score", "m_score"]].max(axis=1) >= good_score) | (scored["spend"] >= limit)
+    limit = valuable_from(scored, share=valuable_share)
+    good = (scored[["f_score", "m_score"]].max(axis=1) >= good_score) | (
+        (scored["spend"] >= limit) & (scored["spend"] > 0)
+    )
     return scored.assign(
         is_high_rfm_raw=raw,
         is_dormant=scored["recency_days"] >= dormant_days,
         is_lapsing_valuable=bought & (scored["r_score"] < low_recency) & good,
+    )
+
+
+def valuable_from(scored: pd.DataFrame, *, share: float = 0.2) -> float:
+    """Spend over all history from which a buyer is among the top `share`; 0 if nobody bought."""
+    spend = scored.loc[scored["recency_days"] >= 0, "spend"]
+    return float(spend.quantile(1 - share, interpolation="higher")) if len(spend) else 0.0
+
+
+def rules(score: dict, tier: dict) -> dict:
+    """What the tier limits mean in days, purchases and money; empty for other methods.
+
+    The anchors are read backwards: the value at which each score reaches its limit.
+
+    Examples
+    --------
+    >>> found = rules({"method": "anchor", "r_anchors": [[0, 100], [100, 0]],
+    ...                "f_anchors": [[0, 0], [10, 100]], "m_anchors": [[0, 0], [1000, 100]]},
+    ...               {"high": 80, "potential": 60, "at_risk": 40})
+    >>> found["high_days"], found["high_orders"], found["high_money"], found["risk_days"]
+    (20, 8, 800.0, 60)
+    """
+    if score["method"] != "anchor":
+        return {}
+    days, orders, money = (
+        _inverse(score[name]) for name in ("r_anchors", "f_anchors", "m_anchors")
+    )
+    return {
+        "high_days": int(days(tier["high"])),
+        "high_orders": int(np.ceil(orders(tier["high"]))),
+        "high_money": float(money(tier["high"])),
+        "potential_days": int(days(tier["potential"])),
+        "potential_orders": int(np.ceil(orders(tier["potential"]))),
+        "risk_days": int(days(tier["at_risk"])),
+    }
+
+
+def rules_note(score: dict) -> str:
+    """The sentence that tells the tier limits in business terms."""
+    if score["method"] != "anchor":
+        return "Scores are ranks among buyers, so the limits move with the customers themselves."
+    return (
+        "In plain terms: **high value** means bought within {high_days:days}, at least "
+        "{high_orders} purchases and {high_money:money} in {window_days:days}; **potential** "
+        "means within {potential_days:days} and at least {potential_orders} purchases; **at "
+        "risk** means silent for more than {risk_days:days}."
     )
 
 
@@ -235,7 +262,7 @@ def summarise(tiers: pd.DataFrame) -> pd.DataFrame:
 
 
 def concentration(amounts: pd.Series) -> pd.DataFrame:
-    """One step of the concentration curve: the best `customer_share` make `spend_share` (RFM-12).
+    """One step of the concentration curve: the best `customer_share` make `sales_share` (RFM-12).
 
     Customers without a positive amount are left out; equal amounts need no tie rule, since the
     curve is the same in either order.
@@ -250,7 +277,7 @@ def concentration(amounts: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer_share": np.arange(len(best) + 1) / max(len(best), 1),
-            "spend_share": running / max(running[-1], 1e-12),
+            "sales_share": running / max(running[-1], 1e-12),
         }
     )
 
@@ -259,7 +286,7 @@ def top_share(amounts: pd.Series, *, share: float = 0.2) -> float:
     """Share of all spend that the best `share` of customers make; 0 if nobody bought."""
     curve = concentration(amounts)
     step = round(share * (len(curve) - 1))
-    return float(curve["spend_share"].iloc[step])
+    return float(curve["sales_share"].iloc[step])
 
 
 def facts(raw: pd.DataFrame) -> dict:
@@ -267,7 +294,7 @@ def facts(raw: pd.DataFrame) -> dict:
     bought = raw[raw["recency_days"] >= 0]
     return {
         "cancelled_all": int(((raw["sales"] > 0) & (raw["recency_days"] < 0)).sum()),
-        "median_recency": float(bought["recency_days"].median()) if len(bought) else 0.0,
+        "median_recency": _median(bought["recency_days"]),
         "once_share": float((bought["orders"] == 1).mean()) if len(bought) else 0.0,
     }
 
@@ -292,12 +319,27 @@ def flag_metrics(tiers: pd.DataFrame) -> dict:
         "lapsing": len(silent),
         "lapsing_spend": float(silent["spend"].sum()),
         "lapsing_spend_share": float(silent["spend"].sum()) / spend if spend else 0.0,
-        "lapsing_each": float(silent["spend"].mean()) if len(silent) else 0.0,
-        "lapsing_silence": float(silent["recency_days"].median()) if len(silent) else 0.0,
+        "lapsing_median": _median(silent["spend"]),
+        "lapsing_silence": _median(silent["recency_days"]),
         "fresh_once": int(((tiers["orders"] == 1) & (tiers["frequency"] == 1)).sum()),
         "dormant": int(tiers["is_dormant"].sum()),
         "raw_high": int(high.sum()),
         "raw_and_tier": int((high & (tiers["tier"] == "high value")).sum()),
+        "offered": int((tiers["is_dormant"] & ~tiers["is_lapsing_valuable"]).sum()),
+        "high_value_median": _median(tiers.loc[tiers["tier"] == "high value", "spend"]),
+        "other_median": _median(
+            tiers.loc[(tiers["tier"] != "high value") & (tiers["recency_days"] >= 0), "spend"]
+        ),
+    }
+
+
+def agreement(tiers: pd.DataFrame, other: pd.DataFrame) -> dict:
+    """Share of customers, and of high-value ones, whom another method leaves in their tier."""
+    same = other["tier"] == tiers["tier"]
+    high = tiers["tier"] == "high value"
+    return {
+        "same_tier_share": float(same.mean()) if len(same) else 1.0,
+        "same_high_share": float(same[high].mean()) if high.any() else 1.0,
     }
 
 
@@ -312,9 +354,12 @@ def best(tiers: pd.DataFrame) -> pd.DataFrame:
 
 
 def dormant(tiers: pd.DataFrame, recall: pd.DataFrame) -> pd.DataFrame:
-    """One dormant customer, by spend, with the products to offer in words (RFM-09)."""
+    """One dormant customer, by spend, with the products to offer in words (RFM-09).
+
+    Who is on the list of lapsing, valuable customers is called and gets no offer beside.
+    """
     offers = recall.groupby("customer_id")["product_name"].agg(", ".join)
-    listed = _listed(tiers[tiers["is_dormant"]])
+    listed = _listed(tiers[tiers["is_dormant"] & ~tiers["is_lapsing_valuable"]])
     return listed.assign(offer=listed["customer_id"].map(offers).fillna("the newest products"))
 
 
@@ -342,41 +387,101 @@ def recall(
     import ibis
     from ibis import _
 
-    goods = products.filter("is_product").select("product_id", "product_name", "category")
-    goods = goods.mutate(category=_.category.fill_null(""))
-    sold = items.filter(_.ordered_at.date() <= as_of, _.amount > 0, ~_.is_reversed).inner_join(
-        goods, "product_id"
-    )
+    sold = _sold_goods(items, products, as_of=as_of)
     theirs = sold.semi_join(dormant, "customer_id")
-    liked = theirs.group_by("customer_id", "category").agg(s=_.amount.sum(), n=_.count())
-    first = ibis.row_number().over(
-        group_by="customer_id", order_by=[ibis.desc("s"), ibis.desc("n"), "category"]
-    )
-    liked = liked.mutate(place=first).filter(_.place == 0).select("customer_id", "category")
-    recent = sold.filter(
-        _.ordered_at.date() > as_of - timedelta(days=recent_days), _.customer_id.notnull()
-    )
-    sellers = recent.group_by("category", "product_id", "product_name").agg(
-        buyers=_.customer_id.nunique()
-    )
-    order = ibis.row_number().over(
-        group_by="category", order_by=[ibis.desc("buyers"), "product_id"]
-    )
-    sellers = sellers.mutate(place=order).filter(_.place < pool)
-    pairs = liked.inner_join(sellers, "category").anti_join(theirs, ["customer_id", "product_id"])
+    start = as_of - timedelta(days=recent_days)
+    sellers = _best_sellers(sold.filter(_.ordered_at.date() > start)).filter(_.place < pool)
+    pairs = _preferred(theirs).inner_join(sellers, "category")
+    pairs = pairs.anti_join(theirs, ["customer_id", "product_id"])
     rank = ibis.row_number().over(group_by="customer_id", order_by="place")
-    return pairs.mutate(rank=rank + 1).filter(_.rank <= offers).select(
-        "customer_id", "rank", "product_id", "product_name",
-        category=_.category.nullif(""),
-    )  # fmt: skip
+    offered = pairs.mutate(rank=rank + 1).filter(_.rank <= offers)
+    return offered.select(
+        "customer_id", "rank", "product_id", "product_name", category=_.category.nullif("")
+    )
 
 
 class RfmError(ValueError):
     """A parameter of this analysis cannot be used."""
 
 
+def _purchases(orders: ibis.Table, returns: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
+    """One customer with orders: what was bought, less the lines cancelled by `as_of`."""
+    import ibis
+    from ibis import _
+
+    known = returns.filter(returns.returned_at.date() <= as_of, returns.reverses.notnull())
+    cancelled = known.group_by(order_id=_.reverses).agg(cancelled=_.amount.sum())
+    placed = orders.filter(
+        orders.ordered_at.date() <= as_of, orders.customer_id.notnull(), orders.amount > 0
+    ).left_join(cancelled, "order_id")
+    net = placed.amount - placed.cancelled.fill_null(0)
+    placed = placed.mutate(day=placed.ordered_at.date(), net=net, stands=net > 0)
+    is_recent = placed.day > start
+    return placed.group_by("customer_id").agg(
+        first_order_on=_.day.min(where=_.stands),
+        last_order_on=_.day.max(where=_.stands),
+        orders=_.stands.sum(),
+        frequency=ibis.ifelse(is_recent & placed.stands, 1, 0).sum(),
+        net=_.net.sum(),
+        recent=_.net.sum(where=is_recent),
+        sales=_.amount.sum(),
+    )
+
+
+def _returned(returns: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
+    """One customer with returns that cancel no whole line: their sums, booked when they came."""
+    from ibis import _
+
+    day = returns.returned_at.date()
+    loose = returns.filter(day <= as_of, returns.customer_id.notnull(), returns.reverses.isnull())
+    return loose.group_by("customer_id").agg(
+        returned=_.amount.sum(),
+        returned_recently=_.amount.sum(where=loose.returned_at.date() > start),
+    )
+
+
+def _sold_goods(items: ibis.Table, products: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One line of goods that a named customer bought and, by `as_of`, had not cancelled."""
+    from ibis import _
+
+    goods = products.filter("is_product").select("product_id", "product_name", "category")
+    stands = items.reversed_at.isnull() | (items.reversed_at.date() > as_of)
+    sold = items.filter(
+        items.ordered_at.date() <= as_of, items.amount > 0, items.customer_id.notnull(), stands
+    )
+    return sold.inner_join(goods.mutate(category=_.category.fill_null("")), "product_id")
+
+
+def _preferred(sold: ibis.Table) -> ibis.Table:
+    """One customer and the category with the largest spend, then most lines, then first code."""
+    import ibis
+    from ibis import _
+
+    liked = sold.group_by("customer_id", "category").agg(spend=_.amount.sum(), lines=_.count())
+    order = [ibis.desc("spend"), ibis.desc("lines"), "category"]
+    place = ibis.row_number().over(group_by="customer_id", order_by=order)
+    return liked.mutate(place=place).filter(_.place == 0).select("customer_id", "category")
+
+
+def _best_sellers(sold: ibis.Table) -> ibis.Table:
+    """One product and its place in its category by number of buyers, ties by code."""
+    import ibis
+    from ibis import _
+
+    sellers = sold.group_by("category", "product_id", "product_name").agg(
+        buyers=_.customer_id.nunique()
+    )
+    order = [ibis.desc("buyers"), "product_id"]
+    return sellers.mutate(place=ibis.row_number().over(group_by="category", order_by=order))
+
+
+def _median(values: pd.Series) -> float:
+    return float(values.median()) if len(values) else 0.0
+
+
 def _listed(some: pd.DataFrame, *more: str) -> pd.DataFrame:
-    columns = ["customer_id", "last_order_on", "recency_days", "orders", "spend", *more]
+    dates = ["customer_id", "first_order_on", "last_order_on", "recency_days"]
+    columns = [*dates, "orders", "sales", "spend", *more]
     return some.sort_values(["spend", "customer_id"], ascending=[False, True])[columns]
 
 
@@ -388,6 +493,13 @@ def _anchored(values: pd.Series, anchors: list, name: str) -> pd.Series:
         )
     scores = np.interp(values.astype(float), points[:, 0], points[:, 1])
     return pd.Series(scores, values.index)
+
+
+def _inverse(anchors: list):
+    """The value at which a score is reached, by the same lines read backwards."""
+    points = np.asarray(anchors, dtype=float)
+    points = points[np.argsort(points[:, 1])]
+    return lambda score: round(float(np.interp(score, points[:, 1], points[:, 0])), 9)
 
 
 def _midrank(values: pd.Series, buyers: pd.Series) -> pd.Series:

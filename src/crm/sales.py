@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import ibis
 
 
+SEASON = 1.25  # a month that sells this many times the median belongs to the season
+
+
 def movements(
     items: ibis.Table,
     returns: ibis.Table,
@@ -30,45 +33,59 @@ def movements(
     """One line that moved money up to `as_of`: sold (`gross`), `returned`, or `other`.
 
     Columns: month (first day), customer_id, product_id, product_name, category, is_product,
-    country, units (negative when returned), gross, returned, other.
+    country, units (negative when returned), gross, returned, other, and `swift`: the part of
+    gross that was cancelled within a day, so most likely never shipped.
     """
     import ibis
     from ibis import _
 
     named = products.select("product_id", "product_name", "category", "is_product")
-    places = orders.select("order_id", "country")
-    sold = items.join(places, "order_id").select(
-        "customer_id", "product_id", "country", at=_.ordered_at, units=_.quantity, amount=_.amount
-    )
-    back = returns.select(
-        "customer_id",
-        "product_id",
-        "country",
-        at=_.returned_at,
-        units=-_.quantity,
-        amount=-_.amount,
-    )
-    moved = sold.union(back).filter(_.at.date() <= as_of).inner_join(named, "product_id")
+    moved = _sold(items, orders).union(_back(returns))
+    moved = moved.filter(_.at.date() <= as_of).inner_join(named, "product_id")
     is_sold = moved.is_product & (moved.amount >= 0)
     is_back = moved.is_product & (moved.amount < 0)
+    is_swift = is_sold & (moved.reversed_at <= moved.at + ibis.interval(days=1))
     return moved.select(
-        "customer_id",
-        "product_id",
-        "product_name",
-        "category",
-        "is_product",
-        "country",
-        "units",
-        "at",
+        "customer_id", "product_id", "product_name", "category", "is_product", "country",
+        "units", "at",
         month=_.at.truncate("M").date(),
         gross=ibis.ifelse(is_sold, moved.amount, 0),
         returned=ibis.ifelse(is_back, -moved.amount, 0),
         other=ibis.ifelse(moved.is_product, 0, moved.amount),
-    )
+        swift=ibis.ifelse(is_swift & (_.reversed_at.date() <= as_of), moved.amount, 0),
+    )  # fmt: skip
+
+
+def bridge(moved: ibis.Table) -> ibis.Table:
+    """One step from the goods sold to the sum of all kept lines: `step`, `amount`.
+
+    Every other sum of sales on the pages is one of these.
+    """
+    import ibis
+    from ibis import _
+
+    net = moved.gross - moved.returned
+    sums = {
+        "goods sold": moved.gross,
+        "goods returned or cancelled": -moved.returned,
+        "net sales of goods": net,
+        "… to customers who are named": ibis.ifelse(moved.customer_id.notnull(), net, 0),
+        "… to nobody named": ibis.ifelse(moved.customer_id.isnull(), net, 0),
+        "postage, fees and corrections charged": ibis.ifelse(moved.other > 0, moved.other, 0),
+        "postage, fees and corrections credited": ibis.ifelse(moved.other < 0, moved.other, 0),
+        "all kept lines": net + moved.other,
+    }
+    steps = [
+        moved.aggregate(amount=value.sum().fill_null(0)).select(
+            "amount", step=ibis.literal(name), place=ibis.literal(place)
+        )
+        for place, (name, value) in enumerate(sums.items())
+    ]
+    return ibis.union(*steps).order_by(_.place).select("step", "amount")
 
 
 def monthly(moved: ibis.Table, orders: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One month: gross_sales, returned, net_sales, other, orders, buyers.
+    """One month: gross_sales, returned, net_sales, other, swift, orders, buyers.
 
     Every month from the first to the last has a row only if something moved in it; `settle` fills
     the gaps.
@@ -76,14 +93,22 @@ def monthly(moved: ibis.Table, orders: ibis.Table, *, as_of: date) -> ibis.Table
     from ibis import _
 
     money = moved.group_by("month").agg(
-        gross_sales=_.gross.sum(), returned=_.returned.sum(), other=_.other.sum()
+        gross_sales=_.gross.sum(),
+        returned=_.returned.sum(),
+        other=_.other.sum(),
+        swift=_.swift.sum(),
     )
     placed = orders.filter(_.ordered_at.date() <= as_of, _.amount > 0).mutate(
         month=_.ordered_at.truncate("M").date()
     )
     counts = placed.group_by("month").agg(orders=_.count(), buyers=_.customer_id.nunique())
     joined = money.left_join(counts, "month").drop("month_right")
-    return joined.mutate(
+    return joined.select(
+        "month",
+        "gross_sales",
+        "returned",
+        "other",
+        "swift",
         net_sales=_.gross_sales - _.returned,
         orders=_.orders.fill_null(0),
         buyers=_.buyers.fill_null(0),
@@ -103,38 +128,52 @@ def settle(months: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     if months.empty:
         return months.assign(is_partial=False)
     span = pd.date_range(months["month"].min(), months["month"].max(), freq="MS")
-    whole = months.set_index("month").reindex(span).fillna(0).rename_axis("month").reset_index()
+    filled = months.set_index("month").reindex(span, fill_value=0)
+    whole = filled.rename_axis("month").reset_index()
     is_last = whole["month"].dt.strftime("%Y-%m") == f"{as_of:%Y-%m}"
     is_cut = as_of.day < monthrange(as_of.year, as_of.month)[1]
     return whole.assign(is_partial=is_last & is_cut)
 
 
-def newcomers(orders: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One month: customers and sales by `who`: new, returning, or unknown (no customer named).
+def newcomers(moved: ibis.Table) -> ibis.Table:
+    """One month: customers and net sales by `who`: new, returning, or unknown (none named).
 
-    Columns: month, who, customers, sales (net of lines that later returns cancelled whole).
+    A customer is new in the month of the first purchase in the data. What comes back is
+    subtracted in the month it came back, so the three add up to the net sales of the month.
+
+    Columns: month, who, customers (who bought in the month), sales.
     """
     import ibis
     from ibis import _
 
-    placed = orders.filter(_.ordered_at.date() <= as_of, _.amount > 0)
-    placed = placed.mutate(month=_.ordered_at.truncate("M").date(), net=_.amount - _.reversed)
-    first = (
-        placed.filter(_.customer_id.notnull())
-        .group_by("customer_id")
-        .agg(first_month=_.month.min())
-    )
-    joined = placed.left_join(first, "customer_id")
+    bought = moved.filter(_.customer_id.notnull(), _.gross > 0)
+    first = bought.group_by("customer_id").agg(first_month=_.month.min())
+    joined = moved.filter("is_product").left_join(first, "customer_id")
     who = ibis.cases(
         (joined.customer_id.isnull(), "unknown"),
         (joined.month == joined.first_month, "new"),
         else_="returning",
     )
+    buyer = ibis.ifelse(joined.gross > 0, joined.customer_id, None)
     return (
-        joined.mutate(who=who)
+        joined.mutate(who=who, net=joined.gross - joined.returned, buyer=buyer)
         .group_by("month", "who")
-        .agg(customers=_.customer_id.nunique(), sales=_.net.sum())
+        .agg(customers=_.buyer.nunique(), sales=_.net.sum())
         .order_by("month", "who")
+    )
+
+
+def unnamed(orders: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One row: orders that name no customer, their share, and their value beside named ones."""
+    from ibis import _
+
+    placed = orders.filter(_.ordered_at.date() <= as_of, _.amount > 0)
+    placed = placed.mutate(nobody=_.customer_id.isnull(), value=_.amount.cast("float64"))
+    return placed.aggregate(
+        unnamed_orders=_.nobody.sum().fill_null(0),
+        unnamed_orders_share=_.nobody.cast("float64").mean().fill_null(0),
+        unnamed_value=_.value.median(where=_.nobody).fill_null(0),
+        named_value=_.value.median(where=~_.nobody).fill_null(0),
     )
 
 
@@ -180,37 +219,44 @@ def most_returned(moved: ibis.Table, *, top: int = 10, least: float = 0) -> ibis
 
 
 def countries(moved: ibis.Table) -> ibis.Table:
-    """One country, best first: net_sales, customers, and net sales a named customer."""
-    import ibis
+    """One country, best first: net_sales, named customers, what each of them spent.
+
+    `largest_share` is the part of named sales that the largest customer alone brings: where it is
+    large, the mean tells of one account and not of a market.
+    """
     from ibis import _
 
-    net = moved.gross - moved.returned
-    by_country = (
-        moved.mutate(
-            country=_.country.fill_null("unknown"),
-            net=net,
-            named=ibis.ifelse(moved.customer_id.notnull(), net, 0),
-        )
+    goods = moved.mutate(country=_.country.fill_null("unknown"), net=_.gross - _.returned)
+    by_country = goods.group_by("country").agg(net_sales=_.net.sum())
+    each = goods.filter(_.customer_id.notnull()).group_by("country", "customer_id")
+    named = (
+        each.agg(net=_.net.sum())
         .group_by("country")
-        .agg(net_sales=_.net.sum(), named_sales=_.named.sum(), customers=_.customer_id.nunique())
+        .agg(customers=_.count(), named=_.net.sum(), largest=_.net.max())
     )
-    each = _.named_sales.cast("float64") / _.customers.nullif(0).cast("float64")
-    ordered = by_country.mutate(spend_per_customer=each).drop("named_sales")
-    return ordered.order_by(_.net_sales.desc(), _.country)
+    joined = by_country.left_join(named, "country").drop("country_right")
+    spend = joined.named.cast("float64")
+    return joined.select(
+        "country",
+        "net_sales",
+        customers=_.customers.fill_null(0),
+        spend_per_customer=spend / joined.customers.cast("float64"),
+        largest_share=joined.largest.cast("float64") / spend.nullif(0),
+    ).order_by(_.net_sales.desc(), _.country)
 
 
 def totals(months: pd.DataFrame) -> dict:
     """Metrics over all months: sales, returns, orders, and the best full month."""
-    sums = months[["gross_sales", "returned", "net_sales", "other", "orders"]].sum()
+    sums = months[["gross_sales", "returned", "net_sales", "other", "swift", "orders"]].sum()
     full = months[~months["is_partial"]] if (~months["is_partial"]).any() else months
     found = {name: float(value) for name, value in sums.items()} | {
         "orders": int(sums["orders"]),
         "returned_share": _ratio(sums["returned"], sums["gross_sales"]),
-        "balance": float(sums["net_sales"] + sums["other"]),
+        "slow_share": _ratio(sums["returned"] - sums["swift"], sums["gross_sales"]),
         "months": len(months),
     }
     if months.empty:
-        names = ("first_month", "last_month", "peak_month", "peak_name")
+        names = ("first_month", "last_month", "peak_month", "peak_name", "season")
         return found | dict.fromkeys(names, "") | {"peak_sales": 0.0, "peak_ratio": 0.0}
     peak = full.loc[full["net_sales"].idxmax()]
     return found | {
@@ -220,6 +266,7 @@ def totals(months: pd.DataFrame) -> dict:
         "peak_name": f"{peak['month']:%B}",
         "peak_sales": float(peak["net_sales"]),
         "peak_ratio": _ratio(peak["net_sales"], full["net_sales"].median()),
+        "season": _season(full),
     }
 
 
@@ -233,10 +280,11 @@ def last_month_note(months: pd.DataFrame) -> str:
     return "All {months} months are complete, so they can be compared as they stand."
 
 
-def known(newcomers: pd.DataFrame) -> pd.DataFrame:
-    """`newcomers` without the sales that name no customer, returning customers first."""
-    named = newcomers[newcomers["who"] != "unknown"]
-    return named.sort_values(["who", "month"], ascending=[False, True], ignore_index=True)
+def ordered(newcomers: pd.DataFrame) -> pd.DataFrame:
+    """`newcomers` with returning customers first, then new ones, then sales that name nobody."""
+    place = newcomers["who"].map({"returning": 0, "new": 1, "unknown": 2})
+    by_place = newcomers.assign(place=place).sort_values(["place", "month"], ignore_index=True)
+    return by_place.drop(columns="place")
 
 
 def loyalty(newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3) -> dict:
@@ -301,7 +349,7 @@ def home(places: pd.DataFrame) -> dict:
             f"{name}_sales": 0.0 if row is None else float(row["net_sales"]),
             f"{name}_share": 0.0 if row is None else float(row["sales_share"]),
             f"{name}_customers": 0 if row is None else int(row["customers"]),
-            f"{name}_per_customer": 0.0 if row is None else float(row["spend_per_customer"]),
+            f"{name}_largest_share": 0.0 if row is None else float(row["largest_share"]),
         }
     return found
 
@@ -313,7 +361,7 @@ def home_note(places: pd.DataFrame) -> str:
     return (
         "{home_country:text} brings {home_share:pct} of net sales. Outside it, "
         "{second_country:text} leads with {second_sales:money} from {second_customers} named "
-        "customers: {second_per_customer:money} each, against {home_per_customer:money} at home."
+        "customers, of which the largest alone brings {second_largest_share:pct0}."
     )
 
 
@@ -338,6 +386,32 @@ def shares(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     [0.75, 0.25]
     """
     return frame.assign(sales_share=frame[column] / frame[column].sum())
+
+
+def _season(full: pd.DataFrame) -> str:
+    """The names of the full months that sold a quarter more than the median month."""
+    strong = full[full["net_sales"] >= SEASON * full["net_sales"].median()]
+    return ", ".join(dict.fromkeys(f"{month:%B}" for month in strong["month"]))
+
+
+def _sold(items: ibis.Table, orders: ibis.Table) -> ibis.Table:
+    from ibis import _
+
+    places = orders.select("order_id", "country")
+    return items.inner_join(places, "order_id").select(
+        "customer_id", "product_id", "country", "reversed_at",
+        at=_.ordered_at, units=_.quantity, amount=_.amount,
+    )  # fmt: skip
+
+
+def _back(returns: ibis.Table) -> ibis.Table:
+    import ibis
+    from ibis import _
+
+    return returns.select(
+        "customer_id", "product_id", "country", reversed_at=ibis.null("timestamp(6)"),
+        at=_.returned_at, units=-_.quantity, amount=-_.amount,
+    )  # fmt: skip
 
 
 def _ratio(part, whole) -> float:

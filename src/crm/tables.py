@@ -105,19 +105,22 @@ _LINE = (
 _ITEM = (
     *_LINE,
     _c("is_duplicate", "bool", "the same line stands earlier in the source (CLN-05)"),
-    _c("is_reversed", "bool", "a later return of the same goods cancels the whole line (Q-16)"),
+    _c(
+        "reversed_at",
+        "timestamp",
+        "when a return cancelled the whole line; empty if none did (Q-16)",
+    ),
 )
 _ORDER = (
     _CHANNEL,
     _COUNTRY,
     _c("lines", "int", "lines sold"),
     _c("amount", "money", "sales before returns"),
-    _c("reversed", "money", "part of the amount cancelled by later returns of whole lines"),
 )
 _RETURN = (
     _COUNTRY,
     *_LINE,
-    _c("is_matched", "bool", "the sale it reverses was found"),
+    _c("reverses", "string", "order of which it cancels a whole line; empty if none was found"),
 )
 _PRODUCT_FACTS = (
     _PRODUCT,
@@ -298,6 +301,7 @@ _ALL = [
         ("customer_id",),
         (
             _c("customer_id", "string", "pseudonym of the customer"),
+            _c("first_order_on", "date", "day of the first purchase; empty if none"),
             _c("last_order_on", "date", "day of the last purchase; empty if none"),
             _c("recency_days", "int", "days from the last purchase to `as_of`; −1 if none"),
             _c("frequency", "int", "purchases in the window"),

@@ -33,7 +33,7 @@ def use(root: Path, name: str) -> str:
         the last `crm use` (the keys are named).
     """
     folder = _folder(root, name)
-    current = (root / "params.yaml").read_text(encoding="utf-8")
+    current = _text(root / "params.yaml")
     base = _base_text(root, current)
     text = base if name == BASE else _overridden(root, base, folder)
     (root / "params.yaml").write_text(text, encoding="utf-8", newline="")
@@ -129,6 +129,11 @@ def _folder(root: Path, name: str) -> Path:
     return folder
 
 
+def _text(path: Path) -> str:
+    """The text with its line ends as they are, so that it can be put back to the byte."""
+    return path.read_bytes().decode("utf-8")
+
+
 def _base_text(root: Path, current: str) -> str:
     """The base's text: the current one, or the one kept aside if nobody edited since."""
     kept, written = root / KEPT, root / WRITTEN
@@ -139,12 +144,12 @@ def _base_text(root: Path, current: str) -> str:
             "params.yaml names another source, but the text to go back to is not in .crm: "
             "put it back with `git checkout params.yaml`"
         )
-    if current != written.read_text(encoding="utf-8"):
+    if current != _text(written):
         raise ProjectError(
             f"params.yaml was edited since `crm use`: {_edited(root, written)}. Move the change "
             "to the source's data/sources/…/params.yaml, or undo it, and try again"
         )
-    return kept.read_text(encoding="utf-8")
+    return _text(kept)
 
 
 def _edited(root: Path, written: Path) -> str:

@@ -65,7 +65,7 @@ def keys(folder: Path, *, public: bool, create: bool = False) -> Keys:
             f"no keys for {folder.name!r}: set CRM_PSEUDONYM_KEY and CRM_ENCRYPTION_KEY, or put "
             f"back {folder / 'keys.json'}; `crm use {folder.name}` makes new ones for a new source"
         )
-    if found == PUBLISHED:
+    if {found.pseudonym, found.encryption} & {PUBLISHED.pseudonym, PUBLISHED.encryption}:
         raise KeyProblem(
             f"{folder.name!r} is not marked public: true but uses the published demo keys, which "
             f"anybody can read; remove them and run `crm use {folder.name}`"
@@ -123,7 +123,7 @@ def decrypt(values: list[str | None], *, key: bytes, context: str) -> list[str |
             None if _is_empty(v) else cipher.decrypt(bytes.fromhex(v), bound).decode()
             for v in values
         ]
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         raise KeyProblem(
             f"cannot decrypt {context}: wrong key, or the value was changed"
         ) from None
@@ -138,15 +138,24 @@ def _is_empty(value) -> bool:
 
 
 def _from_environment() -> Keys | None:
-    texts = os.environ.get("CRM_PSEUDONYM_KEY"), os.environ.get("CRM_ENCRYPTION_KEY")
-    return _parse(*texts, where="the environment") if all(texts) else None
+    given = {n: os.environ.get(n) for n in ("CRM_PSEUDONYM_KEY", "CRM_ENCRYPTION_KEY")}
+    absent = [name for name, text in given.items() if not text]
+    if len(absent) == 1:
+        raise KeyProblem(f"{absent[0]} is not set, but the other key is: set both or none")
+    return None if absent else _parse(*given.values(), where="the environment")
 
 
 def _from_file(path: Path) -> Keys | None:
     if not path.exists():
         return None
-    stored = json.loads(path.read_text())
-    return _parse(stored["pseudonym"], stored["encryption"], where=str(path))
+    try:
+        stored = json.loads(path.read_text())
+        texts = stored["pseudonym"], stored["encryption"]
+    except (ValueError, KeyError, TypeError):
+        raise KeyProblem(
+            f"{path} is not JSON with the texts pseudonym and encryption; put it back"
+        ) from None
+    return _parse(*texts, where=str(path))
 
 
 def _parse(pseudonym: str, encryption: str, *, where: str) -> Keys:

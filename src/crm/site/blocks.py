@@ -12,7 +12,8 @@ from crm.site.source import SiteError
 from crm.site.text import Writer
 
 WIDE, NARROW = 720, 340  # pixels: a chart on a desk, a chart on a phone
-SHORT = 12  # rows of a table before "show all"
+SHORT = 12  # rows of a long table before "show all"
+WHOLE = 16  # rows up to which a table is shown whole
 WORDS = 24  # letters up to which a cell stays on one line
 DATA_ROWS = 500  # rows of a chart's data written into the page
 MIME = "application/vnd.crm."
@@ -82,7 +83,7 @@ def table(writer: Writer, columns: list[dict], rows: list[list], total: int | No
         "kind": "table",
         "title": "",
         "heads": heads,
-        "short": SHORT,
+        "short": SHORT if len(rows) > WHOLE else len(rows),
         "rows": [[_cell(writer, v, c) for v, c in zip(row, columns, strict=True)] for row in rows],
         "total": len(rows) if total is None else total,
     }

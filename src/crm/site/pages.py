@@ -253,6 +253,7 @@ def _is_preparing(outs: tuple[str, ...]) -> bool:
 def _index(site: Site, pages: list[dict]) -> dict:
     findings = [page for page in pages if not page["is_preparing"]]
     health = next((page for page in pages if page["name"] == "clean"), None)
+    used = _used(site)
     return {
         "findings": findings,
         "actions": [page for page in reversed(pages) if page["action"]],
@@ -260,8 +261,18 @@ def _index(site: Site, pages: list[dict]) -> dict:
         "health": health,
         "headline": [_headline(page) for page in findings if _headline(page)["tiles"]],
         "lists": _lists(site),
-        "stages_in_words": [(n, s.desc, n in site.notebooks) for n, s in site.stages.items()],
-        "pipeline": picture.draw(site.stages, page_label, set(site.notebooks)),
+        "stages_in_words": [(n, s.desc, n in site.notebooks) for n, s in used.items()],
+        "pipeline": picture.draw(used, page_label, set(site.notebooks)),
+    }
+
+
+def _used(site: Site) -> dict:
+    """The stages without one whose tables nobody reads: the demo's, when the source is another."""
+    read = {path for stage in site.stages.values() for path in stage.deps}
+    return {
+        name: stage
+        for name, stage in site.stages.items()
+        if name in site.notebooks or name == "site" or read & set(stage.outs)
     }
 
 
