@@ -164,8 +164,8 @@ def _stored(con, expr: ibis.Table, time: str) -> tuple[str, str] | None:
     from ibis.expr import operations as ops
 
     node = expr.op()
-    plain = (ops.Project, ops.Filter, ops.JoinChain, ops.JoinReference, ops.DatabaseTable)
-    if not all(isinstance(relation, plain) for relation in node.find(ops.Relation)):
+    plain = (ops.Project, ops.DropColumns, ops.Filter, ops.JoinChain, ops.JoinReference)
+    if not all(isinstance(r, (*plain, ops.DatabaseTable)) for r in node.find(ops.Relation)):
         return None
     if node.find((ops.Analytic, ops.WindowFunction, ops.Impure)):
         return None

@@ -54,7 +54,8 @@ def measure(
     -------
     ibis.Table
         customer_id, first_order_on, last_order_on, recency_days (−1 if never bought), frequency
-        and monetary (in the window), orders, spend (all history, net), sales (all history, before returns).
+        and monetary (in the window), orders, spend (all history, net), sales (all history,
+        before returns).
     """
     import ibis
 

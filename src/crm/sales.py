@@ -59,7 +59,7 @@ def movements(
 def bridge(moved: ibis.Table) -> ibis.Table:
     """One step from the goods sold to the sum of all kept lines: `step`, `amount`.
 
-    Every other sum of sales on the pages is one of these.
+    The sum of all kept lines is that of the ledger; the last step is the spend that RFM counts.
     """
     import ibis
     from ibis import _
@@ -74,6 +74,9 @@ def bridge(moved: ibis.Table) -> ibis.Table:
         "postage, fees and corrections charged": ibis.ifelse(moved.other > 0, moved.other, 0),
         "postage, fees and corrections credited": ibis.ifelse(moved.other < 0, moved.other, 0),
         "all kept lines": net + moved.other,
+        "all kept lines of customers who are named": ibis.ifelse(
+            moved.customer_id.notnull(), net + moved.other, 0
+        ),
     }
     steps = [
         moved.aggregate(amount=value.sum().fill_null(0)).select(
