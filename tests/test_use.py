@@ -204,7 +204,7 @@ def test_a_public_source_has_no_key_file(root):
 def test_a_source_without_its_file_is_told(root):
     found, summary = use.check(root, "shop")
     assert any("orders.csv" in problem for problem in found)
-    assert summary == f"shop: {len(found)} problems"
+    assert summary == f"shop: {len(found)} to mend"
 
 
 def test_a_good_source_has_nothing_wrong(root):

@@ -73,7 +73,7 @@ def check(root: Path, name: str) -> tuple[list[str], str]:
             vault.keys(folder, public=False, create=not (folder / "keys.json").exists())
         except vault.KeyProblem as error:
             found.append(str(error))
-    verdict = f"{len(found)} problems" if found else f"nothing wrong; next: crm use {name}"
+    verdict = f"{len(found)} to mend" if found else f"nothing wrong; next: crm use {name}"
     return found, f"{name}: {verdict}"
 
 
@@ -166,6 +166,7 @@ def _overrides(folder: Path) -> dict:
 def _overridden(root: Path, base: str, folder: Path) -> str:
     """The base's text with the source's name, overrides and key fingerprints, comments kept."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 99
@@ -174,6 +175,7 @@ def _overridden(root: Path, base: str, folder: Path) -> str:
     _write_into(document, (yaml.load(over) if over.exists() else None) or {})
     public = read_yaml(folder / "mapping.yaml").get("public") is True
     prints = vault.keys(folder, public=public, create=True).fingerprints()
+    prints = {which: DoubleQuotedScalarString(text) for which, text in prints.items()}
     _write_into(document, {"run": {"source": folder.name}, "vault": prints})
     problems = params_problems(root, document)
     if problems:
