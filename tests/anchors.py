@@ -96,7 +96,9 @@ def _judged(name: str, data: Path) -> tuple[object, ibis.Table, ibis.Table]:
     source = mapping.load(ROOT / f"data/sources/{name}/mapping.yaml")
     lines = engine.hold(con, ingest.open_source(con, source, data / name)["order_lines"], "lines")
     repeats = engine.hold(con, clean.duplicates(lines), "repeats")
-    judged = clean.judge(lines, repeats, clean.mixed_orders(lines), drop_files=_dropped(source))
+    drop = _dropped(source)
+    drafts = clean.drafts(clean.judge(lines, repeats, drop_files=drop))
+    judged = clean.judge(lines, repeats, clean.mixed_orders(drafts), drop_files=drop)
     return con, lines, engine.hold(con, judged, "judged")
 
 

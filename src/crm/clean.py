@@ -33,6 +33,7 @@ CONTENT = (  # two lines with the same content are exact duplicates
     "source", "order_id", "kind", "customer_key", "product_id", "product_name", "category",
     "quantity", "unit_price", "ordered_at", "channel", "country",
 )  # fmt: skip
+TELLING = ("order_id", "product_id", "quantity", "ordered_at")  # differ in nearly all lines
 REQUIRED = ("order_id", "product_id", "quantity", "unit_price", "ordered_at")
 
 
@@ -47,10 +48,10 @@ def _hash(row) -> int: ...
 def duplicates(lines: ibis.Table) -> ibis.Table:
     """One line that repeats an earlier one in every column: `line`.
 
-    Lines are first compared by a hash, which rules out nearly all of them; only those that share
-    one are compared column by column, so the answer is exact.
+    Lines are first compared by a hash of a few columns, which rules out nearly all of them; only
+    those that share one are compared column by column, so the answer is exact.
     """
-    mark = _hash(ibis.struct({name: lines[name] for name in CONTENT}))
+    mark = _hash(ibis.struct({name: lines[name] for name in TELLING}))
     shared = lines.select(mark=mark).group_by("mark").having(_.count() > 1).agg()
     suspects = lines.semi_join(shared, mark == shared.mark)
     place = ibis.row_number().over(group_by=CONTENT, order_by=suspects.line)
@@ -68,15 +69,37 @@ def dropping(policies: list[str]) -> list[int]:
     return [number for number, policy in enumerate(policies) if policy == "drop"]
 
 
-def mixed_orders(lines: ibis.Table) -> ibis.Table:
-    """One order number that names more than one customer: `order_id`."""
-    named = lines.filter(_.customer_key.notnull())
-    ends = named.group_by("order_id").agg(first=_.customer_key.min(), last=_.customer_key.max())
-    return ends.filter(_.first != _.last).select("order_id")
+def drafts(judged: ibis.Table) -> ibis.Table:
+    """One order with at least one sale, and the first and last of the customers it names."""
+    sold = judged.filter(_.fate == "kept", _.kind == "sale")
+    return sold.group_by("source", "order_id").agg(
+        customer_key=_.customer_key.max(),
+        other_key=_.customer_key.min(),
+        ordered_at=_.ordered_at.min(),
+        channel=_.channel.max(),
+        country=_.country.max(),
+        lines=_.count(),
+        amount=_.amount.sum(),
+    )
+
+
+def mixed_orders(drafts: ibis.Table) -> ibis.Table:
+    """One order number whose sales name more than one customer: `order_id`."""
+    return drafts.filter(_.customer_key != _.other_key).select("order_id")
+
+
+def orders(drafts: ibis.Table) -> ibis.Table:
+    """One order of one customer, or of nobody named, as in `clean/orders`."""
+    mixed = (drafts.customer_key != drafts.other_key).fill_null(False)
+    return drafts.filter(~mixed).drop("other_key")
 
 
 def judge(
-    lines: ibis.Table, repeats: ibis.Table, mixed: ibis.Table, *, drop_files: list[int]
+    lines: ibis.Table,
+    repeats: ibis.Table,
+    mixed: ibis.Table | None = None,
+    *,
+    drop_files: list[int],
 ) -> ibis.Table:
     """One line as it arrived, with `amount`, `is_duplicate`, its `fate` and the `reason`.
 
@@ -85,21 +108,30 @@ def judge(
     lines
         `staged/order_lines`.
     repeats, mixed
-        What `duplicates` and `mixed_orders` found.
+        What `duplicates` and `mixed_orders` found; without `mixed` that rule is not applied, as
+        when the orders are first put together.
     drop_files
         Numbers of the files whose exact duplicates are dropped; elsewhere they are only flagged.
     """
     doubled = repeats.select(repeat=_.line)
-    torn = mixed.select(torn=_.order_id)
     joined = lines.left_join(doubled, lines.line == doubled.repeat)
-    joined = joined.left_join(torn, joined.order_id == torn.torn)
+    if mixed is None:
+        joined = joined.mutate(torn=ibis.null("string"))
+    else:
+        torn = mixed.select(torn=_.order_id)
+        joined = joined.left_join(torn, joined.order_id == torn.torn)
     amount = (_.quantity * _.unit_price).round(4)  # as it is written: sums over lines stay equal
     judged = joined.mutate(amount=amount, is_duplicate=_.repeat.notnull())
     judged = judged.mutate(reason=_reason(judged, drop_files)).mutate(fate=_fate())
     return judged.drop("repeat", "torn")
 
 
-def reversals(judged: ibis.Table) -> ibis.Table:
+def rest(judged: ibis.Table) -> ibis.Table:
+    """One line that is no kept sale: returned, quarantined or removed. Few, so worth holding."""
+    return judged.filter((_.fate != "kept") | (_.kind != "sale"))
+
+
+def reversals(judged: ibis.Table, rest: ibis.Table) -> ibis.Table:
     """One sale that a later return cancels whole: `sale_line`, `return_line`, which order the
     sale `reverses` stands in and when it was `reversed_at`.
 
@@ -107,7 +139,7 @@ def reversals(judged: ibis.Table) -> ibis.Table:
     price; a sale is reversed once, by its first return.
     """
     same = ("customer_key", "product_id", "unit_price")
-    back = judged.filter(_.fate == "kept", _.kind == "return", _.customer_key.notnull()).select(
+    back = rest.filter(_.fate == "kept", _.customer_key.notnull()).select(
         *same, units=_.quantity.abs(), return_line=_.line, returned_at=_.ordered_at
     )
     sold = judged.filter(_.fate == "kept", _.kind == "sale", _.customer_key.notnull()).select(
@@ -133,28 +165,15 @@ def items(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
     )  # fmt: skip
 
 
-def returns(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+def returns(rest: ibis.Table, reversed: ibis.Table) -> ibis.Table:
     """One line returned or cancelled, quantity and amount positive, as in `clean/returns`."""
-    back = judged.filter(_.fate == "kept", _.kind == "return")
+    back = rest.filter(_.fate == "kept")
     joined = back.left_join(reversed, back.line == reversed.return_line)
     return joined.select(
         "source", "line", "customer_key", "product_id", "country", "unit_price", "reverses",
         return_id=_.order_id, returned_at=_.ordered_at, quantity=_.quantity.abs(),
         amount=_.amount.abs(),
     )  # fmt: skip
-
-
-def orders(judged: ibis.Table) -> ibis.Table:
-    """One order with at least one sale, as in `clean/orders`."""
-    sold = judged.filter(_.fate == "kept", _.kind == "sale")
-    return sold.group_by("source", "order_id").agg(
-        customer_key=_.customer_key.max(),
-        ordered_at=_.ordered_at.min(),
-        channel=_.channel.max(),
-        country=_.country.max(),
-        lines=_.count(),
-        amount=_.amount.sum(),
-    )
 
 
 def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str]) -> ibis.Table:
@@ -184,9 +203,10 @@ def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str
     )
 
 
-def customers(records: ibis.Table, lines: ibis.Table) -> ibis.Table:
-    """One customer that a record or a line names, as in `clean/customers`."""
-    named = lines.filter(_.customer_key.notnull()).select("source", "customer_key").distinct()
+def customers(records: ibis.Table, orders: ibis.Table, rest: ibis.Table) -> ibis.Table:
+    """One customer that a record, an order or any other line names, as in `clean/customers`."""
+    keys = [t.select("source", "customer_key") for t in (orders, rest)]
+    named = ibis.union(*keys, distinct=True).filter(_.customer_key.notnull())
     joined = named.outer_join(records, ["source", "customer_key"])
     return joined.select(
         source=ibis.coalesce(_.source, _.source_right),
@@ -195,18 +215,26 @@ def customers(records: ibis.Table, lines: ibis.Table) -> ibis.Table:
     )
 
 
-def quarantine(judged: ibis.Table) -> ibis.Table:
+def quarantine(rest: ibis.Table) -> ibis.Table:
     """One quarantined line, whole, with the rule it failed, as in `clean/quarantine`."""
-    return judged.filter(_.fate == "quarantined").drop("fate", "amount", "is_duplicate")
+    return rest.filter(_.fate == "quarantined").drop("fate", "amount", "is_duplicate")
 
 
-def ledger(judged: ibis.Table) -> ibis.Table:
-    """Rows and money of one fate and reason, as in `clean/ledger`."""
-    kept = ibis.ifelse(_.kind == "return", "return", "sale")
-    named = judged.mutate(table=ibis.literal("order_lines"), reason=ibis.coalesce(_.reason, kept))
-    return named.group_by("table", "fate", "reason").agg(
-        rows=_.count(), amount=_.amount.sum().fill_null(0)
+def ledger(orders: ibis.Table, rest: ibis.Table) -> ibis.Table:
+    """Rows and money of one fate and reason, as in `clean/ledger`.
+
+    It is counted from what is written, not from what arrived, so that `balance` can compare.
+    """
+    sold = orders.aggregate(rows=_.lines.sum().fill_null(0), amount=_.amount.sum().fill_null(0))
+    sold = sold.filter(_.rows > 0).mutate(fate=ibis.literal("kept"), reason=ibis.literal("sale"))
+    others = (
+        rest.mutate(reason=ibis.coalesce(_.reason, "return"))
+        .group_by("fate", "reason")
+        .agg(rows=_.count(), amount=_.amount.sum().fill_null(0))
     )
+    columns = ("fate", "reason", "rows", "amount")
+    both = sold.select(*columns).cast({"rows": "int64"}).union(others.select(*columns))
+    return both.mutate(table=ibis.literal("order_lines")).select("table", *columns)
 
 
 def facts(judged: ibis.Table) -> ibis.Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EMPTY_MONTH = "month=none"  # a fact table without rows is still a folder with its schema
+SCANNED = "scan_"  # begins the name of the view of a written table
 ROW_GROUP = 122_880  # DuckDB's own default, stated because it decides the bytes
 DICTIONARY = 1_000  # more distinct values in a row group are written plainly: a fifth faster
+WRITERS = 2  # months written at a time: most have too few rows to keep two cores busy
 
 
 def connect(*, threads: int = 0, memory: str = "", spill: Path | None = None):
@@ -45,12 +48,19 @@ def connect(*, threads: int = 0, memory: str = "", spill: Path | None = None):
 def scan(con, path: Path) -> ibis.Table:
     """The rows of a written table, lazily: a Parquet file or a folder of months."""
     where = f"{path}/month=*/part.parquet" if path.is_dir() else str(path)
-    return con.read_parquet(where, hive_partitioning=False)
+    name = SCANNED + hashlib.sha256(where.encode()).hexdigest()[:16]
+    con.con.execute(
+        f'CREATE OR REPLACE VIEW "{name}" AS '
+        f"SELECT * FROM read_parquet('{_quoted(where)}', hive_partitioning = false)"
+    )
+    return con.table(name)
 
 
 def lift(con, frame: pd.DataFrame, name: str) -> ibis.Table:
     """A frame as a table of the engine, to be joined with facts."""
-    con.con.register(name, frame)
+    con.con.register("_frame", frame)
+    con.con.execute(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM _frame')
+    con.con.unregister("_frame")
     return con.table(name)
 
 
@@ -64,7 +74,7 @@ def frame(con, expr: ibis.Table) -> pd.DataFrame:
 
 def hold(con, expr: ibis.Table, name: str) -> ibis.Table:
     """The expression computed once and kept in the engine (spilling if large) for several uses."""
-    con.con.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {con.compile(expr)}')
+    con.con.execute(f'CREATE OR REPLACE TABLE "{name}" AS {con.compile(expr)}')
     return con.table(name)
 
 
@@ -90,11 +100,10 @@ def write(con, rows, path: Path, table: Table) -> int:
     stored = _stored(con, expr, table.time) if table.time else None
     if stored:
         return _write_months(con, select, path, table, *stored)
-    con.con.execute(f"CREATE OR REPLACE TEMP TABLE _out AS {select}")
+    con.con.execute(f"CREATE OR REPLACE TABLE _out AS {select}")
     if table.time:
         return _write_months(con, "FROM _out", path, table, "_out", table.time)
-    _check_key(con, "_out", table)
-    return _copy(con, "FROM _out", path, table)
+    return _copy(con.con, "FROM _out", path, table)
 
 
 def digest(path: Path) -> str:
@@ -178,13 +187,9 @@ def _stored(con, expr: ibis.Table, time: str) -> tuple[str, str] | None:
 
 
 def _is_stored(con, name: str) -> bool:
-    """Whether a name stands for rows of `hold` or `scan`, not for a query or a frame."""
-    found = con.con.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE table_name = $1 UNION ALL SELECT 1 FROM "
-        "duckdb_views() WHERE view_name = $1 AND view_name LIKE 'ibis_read_parquet_%'",
-        [name],
-    )
-    return bool(found.fetchall())
+    """Whether a name stands for rows of `hold` or `scan`, not for a query."""
+    tables = con.con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = $1", [name])
+    return name.startswith(SCANNED) or bool(tables.fetchall())
 
 
 def _write_months(con, select: str, path: Path, table: Table, stored: str, time: str) -> int:
@@ -193,50 +198,69 @@ def _write_months(con, select: str, path: Path, table: Table, stored: str, time:
         f"SELECT strftime(m, '%Y-%m') FROM (SELECT DISTINCT date_trunc('month', \"{time}\") AS m "
         f'FROM "{stored}") ORDER BY m NULLS LAST'
     ).fetchall()
-    rows = sum(_write_month(con, select, path, table, month) for (month,) in months)
+
+    def one(month):
+        return _write_month(con.con.cursor(), select, path, table, month[0])
+
+    with ThreadPoolExecutor(WRITERS) as writers:
+        rows = sum(writers.map(one, months))
     if not rows:
-        _write_month(con, select, path, table, None, even_empty=True)
+        _write_month(con.con, select, path, table, None, even_empty=True)
     con.con.execute("DROP TABLE IF EXISTS _out")
     return rows
 
 
-def _write_month(con, select, path: Path, table: Table, month, *, even_empty=False) -> int:
+def _write_month(db, select, path: Path, table: Table, month, *, even_empty=False) -> int:
     time, first = f'"{table.time}"', f"TIMESTAMP '{month}-01'"
     within = f"{time} >= {first} AND {time} < {first} + INTERVAL 1 MONTH"
     within = within if month else f"{time} IS NULL"
     part = path / (f"month={month}" if month else EMPTY_MONTH) / "part.parquet"
     part.parent.mkdir(parents=True)
-    rows = _copy(con, f"FROM ({select}) WHERE {within}", part, table)
-    if _neighbours_share(con, part, table):
-        _check_key(con, f"read_parquet('{part}')", table)
+    rows = _copy(db, f"FROM ({select}) WHERE {within}", part, table)
     if not rows and not even_empty:
         shutil.rmtree(part.parent)
     return rows
 
 
-def _copy(con, select: str, path: Path, table: Table) -> int:
-    done = con.con.execute(
-        f"COPY ({select} ORDER BY {_key(table)}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, "
-        f"PARQUET_VERSION v2, ROW_GROUP_SIZE {ROW_GROUP}, DICTIONARY_SIZE_LIMIT {DICTIONARY})"
+def _copy(db, select: str, path: Path, table: Table) -> int:
+    """Write one file sorted by key; rows that share a key raise."""
+    options = (
+        f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, "
+        f"ROW_GROUP_SIZE {ROW_GROUP}, DICTIONARY_SIZE_LIMIT {DICTIONARY}"
     )
-    return done.fetchall()[0][0]
+    done = db.execute(f"COPY ({select} ORDER BY {_key(table)}) TO '{_quoted(path)}' ({options})")
+    rows = done.fetchall()[0][0]
+    if not _rises(db, path, table):
+        clash = _clash(db, path, table)
+        path.unlink()
+        raise clash
+    return rows
 
 
-def _neighbours_share(con, part: Path, table: Table) -> bool:
-    """Whether a row may have the key of the one before it, in a file sorted by key."""
-    same = " AND ".join(f'"{n}" IS NOT DISTINCT FROM lag("{n}") OVER ()' for n in table.key)
-    found = con.con.sql(f"SELECT bool_or(same) FROM (SELECT {same} AS same FROM '{part}')")
-    return found.fetchall()[0][0]
+def _rises(db, path: Path, table: Table) -> bool:
+    """Whether each key of a file is greater than the one before it: sorted, and none twice."""
+    key = f"ROW({_key(table)})"
+    found = db.execute(
+        f"SELECT bool_and(rises) FROM (SELECT {key} > lag({key}) OVER () AS rises "
+        f"FROM read_parquet('{_quoted(path)}'))"
+    )
+    return found.fetchall()[0][0] is not False
 
 
-def _check_key(con, rows: str, table: Table) -> None:
+def _clash(db, path: Path, table: Table) -> TableError:
+    """The error that names a key which several rows of a file share."""
     key = _key(table)
-    twice = con.con.sql(
-        f"SELECT {key}, count(*) FROM {rows} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
-    ).fetchall()
-    if twice:
-        example = dict(zip(table.key, twice[0][:-1], strict=True))
-        raise TableError(f"table {table.name!r}: {twice[0][-1]} rows share the key {example}")
+    twice = db.execute(
+        f"SELECT {key}, count(*) FROM read_parquet('{_quoted(path)}') "
+        "GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
+    ).fetchall()[0]
+    example = dict(zip(table.key, twice[:-1], strict=True))
+    return TableError(f"table {table.name!r}: {twice[-1]} rows share the key {example}")
+
+
+def _quoted(path) -> str:
+    """A path inside a SQL text."""
+    return str(path).replace("'", "''")
 
 
 def _key(table: Table) -> str:

@@ -147,7 +147,7 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "one line of an order that was sold",
             "sales",
             purpose,
-            ("source", "order_id", "line"),
+            ("source", "line"),
             (
                 _SOURCE,
                 _c("order_id", "string", "order number"),
@@ -164,7 +164,7 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "one line returned or cancelled, amounts positive (Q-16)",
             "sales",
             purpose,
-            ("source", "return_id", "line"),
+            ("source", "line"),
             (
                 _SOURCE,
                 _c("return_id", "string", "number of the return or cancelled invoice"),
