@@ -141,15 +141,15 @@ def test_customers_are_new_in_the_month_of_their_first_purchase(con, shop):
     orders = "order_id country\n" + "\n".join(f"{n} -" for n in range(1, 7))
     moved, _ = shop(items=items, returns=returns, orders=orders)
     frame = engine.frame(con, sales.newcomers(moved))
-    frame = frame[(frame["sales"] != 0) & (frame["month"] < "2023-03-01")]
-    assert frame[["who", "customers", "sales"]].values.tolist() == [
+    frame = frame[(frame["net_sales"] != 0) & (frame["month"] < "2023-03-01")]
+    assert frame[["who", "customers", "net_sales"]].values.tolist() == [
         ["new", 1, 5.0], ["new", 1, 10.0], ["returning", 1, 5.0], ["unknown", 0, 7.0],
     ]  # fmt: skip
 
 
 def test_new_returning_and_unknown_add_up_to_the_net_sales_of_the_month(con, shop):
     moved, placed = shop()
-    by_who = engine.frame(con, sales.newcomers(moved)).groupby("month")["sales"].sum()
+    by_who = engine.frame(con, sales.newcomers(moved)).groupby("month")["net_sales"].sum()
     months = engine.frame(con, sales.monthly(moved, placed, as_of=AS_OF)).set_index("month")
     assert by_who.to_dict() == months["net_sales"].to_dict()
 
@@ -228,7 +228,7 @@ LOYALTY = pd.DataFrame(
                                  "2023-03-01"]),
         "who": ["new", "new", "returning", "unknown", "returning"],
         "customers": [5, 2, 4, 0, 9],
-        "sales": [50.0, 10.0, 30.0, 60.0, 90.0],
+        "net_sales": [50.0, 10.0, 30.0, 60.0, 90.0],
     }
 )  # fmt: skip
 

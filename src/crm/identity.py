@@ -65,7 +65,9 @@ def attach(rows: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
 def coverage(before: ibis.Table, after: ibis.Table) -> ibis.Table:
     """One row: orders, orders with a customer before and after the join, and their share."""
     sums = before.aggregate(
-        orders=before.count(), keyed_orders=before.customer_key.notnull().sum().fill_null(0)
+        orders=before.count(),
+        free_orders=(before.amount == 0).sum().fill_null(0),
+        keyed_orders=before.customer_key.notnull().sum().fill_null(0),
     )
     named = after.aggregate(
         joined_orders=after.count(),

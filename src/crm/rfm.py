@@ -26,7 +26,7 @@ ACTIONS = {  # RPT-09…11, RFM-09: what each tier asks for, and who does it
     "high value": "account manager visits each quarter; early access to new products",
     "potential": "coupon above a spending threshold, good-value bundles: more often, and more",
     "general": "no special action; watch which way they move",
-    "at risk": "call to learn the reason, then offer a return voucher",
+    "at risk": "learn the reason, by a call to the valuable ones; then a return voucher",
     "no purchase": "learn why no order stood, or guide to a first one",
 }
 
@@ -169,16 +169,15 @@ def flag(
     order_value: float = 2000,
     dormant_days: int = 90,
     valuable_share: float = 0.2,
-    low_recency: float = 40,
     good_score: float = 60,
 ) -> pd.DataFrame:
     """`scored` with `is_high_rfm_raw`, `is_dormant` and `is_lapsing_valuable`.
 
     High by raw values (RFM-08): bought within `recent_days`, at least `monthly_purchases` a month
     in the window, order value strictly above `order_value`. Dormant (RFM-09): no purchase for
-    `dormant_days` or more. Lapsing, valuable (Q-03): recency score under `low_recency`, yet either
-    a frequency or monetary score of at least `good_score`, or spend over all history among the top
-    `valuable_share` of buyers; the tier rules alone would not tell them from any other.
+    `dormant_days` or more. Lapsing, valuable (Q-03): dormant, yet either a frequency or monetary
+    score of at least `good_score`, or spend over all history among the top `valuable_share` of
+    buyers; the tier rules alone would not tell them from any other.
     """
     bought = scored["recency_days"] >= 0
     months = window_days / MONTH_DAYS
@@ -193,10 +192,11 @@ def flag(
     good = (scored[["f_score", "m_score"]].max(axis=1) >= good_score) | (
         (scored["spend"] >= limit) & (scored["spend"] > 0)
     )
+    dormant = scored["recency_days"] >= dormant_days
     return scored.assign(
         is_high_rfm_raw=raw,
-        is_dormant=scored["recency_days"] >= dormant_days,
-        is_lapsing_valuable=bought & (scored["r_score"] < low_recency) & good,
+        is_dormant=dormant,
+        is_lapsing_valuable=dormant & good,
     )
 
 
@@ -326,7 +326,7 @@ def flag_metrics(tiers: pd.DataFrame) -> dict:
         "dormant": int(tiers["is_dormant"].sum()),
         "raw_high": int(high.sum()),
         "raw_and_tier": int((high & (tiers["tier"] == "high value")).sum()),
-        "offered": int((tiers["is_dormant"] & ~tiers["is_lapsing_valuable"]).sum()),
+        "offered": len(offered(tiers)),
         "high_value_median": _median(tiers.loc[tiers["tier"] == "high value", "spend"]),
         "other_median": _median(
             tiers.loc[(tiers["tier"] != "high value") & (tiers["recency_days"] >= 0), "spend"]
@@ -354,14 +354,20 @@ def best(tiers: pd.DataFrame) -> pd.DataFrame:
     return _listed(tiers[tiers["tier"] == "high value"], "rfm", "frequency", "monetary")
 
 
+def offered(tiers: pd.DataFrame) -> pd.DataFrame:
+    """One dormant customer who is not on the list to call, and so gets an offer (RFM-09)."""
+    return tiers[tiers["is_dormant"] & ~tiers["is_lapsing_valuable"]]
+
+
 def dormant(tiers: pd.DataFrame, recall: pd.DataFrame) -> pd.DataFrame:
     """One dormant customer, by spend, with the products to offer in words (RFM-09).
 
     Who is on the list of lapsing, valuable customers is called and gets no offer beside.
     """
     offers = recall.groupby("customer_id")["product_name"].agg(", ".join)
-    listed = _listed(tiers[tiers["is_dormant"] & ~tiers["is_lapsing_valuable"]])
-    return listed.assign(offer=listed["customer_id"].map(offers).fillna("the newest products"))
+    listed = _listed(offered(tiers))
+    named = [offers.get(customer, "the newest products") for customer in listed["customer_id"]]
+    return listed.assign(offer=pd.Series(named, listed.index, dtype="str"))
 
 
 def settled(tiers: pd.DataFrame) -> pd.DataFrame:

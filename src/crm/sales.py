@@ -59,7 +59,8 @@ def movements(
 def bridge(moved: ibis.Table) -> ibis.Table:
     """One step from the goods sold to the sum of all kept lines: `step`, `amount`.
 
-    The sum of all kept lines is that of the ledger; the last step is the spend that RFM counts.
+    The sum of all kept lines is that of the ledger's kept rows; the last step is the spend that
+    RFM counts.
     """
     import ibis
     from ibis import _
@@ -144,7 +145,7 @@ def newcomers(moved: ibis.Table) -> ibis.Table:
     A customer is new in the month of the first purchase in the data. What comes back is
     subtracted in the month it came back, so the three add up to the net sales of the month.
 
-    Columns: month, who, customers (who bought in the month), sales.
+    Columns: month, who, customers (who bought in the month), net_sales.
     """
     import ibis
     from ibis import _
@@ -161,7 +162,7 @@ def newcomers(moved: ibis.Table) -> ibis.Table:
     return (
         joined.mutate(who=who, net=joined.gross - joined.returned, buyer=buyer)
         .group_by("month", "who")
-        .agg(customers=_.buyer.nunique(), sales=_.net.sum())
+        .agg(customers=_.buyer.nunique(), net_sales=_.net.sum())
         .order_by("month", "who")
     )
 
@@ -255,7 +256,9 @@ def totals(months: pd.DataFrame) -> dict:
     found = {name: float(value) for name, value in sums.items()} | {
         "orders": int(sums["orders"]),
         "returned_share": _ratio(sums["returned"], sums["gross_sales"]),
-        "slow_share": _ratio(sums["returned"] - sums["swift"], sums["gross_sales"]),
+        "slow_share": _ratio(
+            sums["returned"] - sums["swift"], sums["gross_sales"] - sums["swift"]
+        ),
         "months": len(months),
     }
     if months.empty:
@@ -298,20 +301,20 @@ def loyalty(newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3) -> 
     full = newcomers[is_full]
     recent = full[full["month"].isin(sorted(full["month"].unique())[-recent_months:])]
     by_who = (
-        recent.groupby("who")[["customers", "sales"]]
+        recent.groupby("who")[["customers", "net_sales"]]
         .sum()
         .reindex(["new", "returning", "unknown"], fill_value=0)
     )
-    named = by_who.loc["new", "sales"] + by_who.loc["returning", "sales"]
+    named = by_who.loc["new", "net_sales"] + by_who.loc["returning", "net_sales"]
     months = recent["month"].nunique()
-    unknown = newcomers.loc[newcomers["who"] == "unknown", "sales"].sum()
+    unknown = newcomers.loc[newcomers["who"] == "unknown", "net_sales"].sum()
     return {
         "recent_months": months,
-        "returning_share": _ratio(by_who.loc["returning", "sales"], named),
+        "returning_share": _ratio(by_who.loc["returning", "net_sales"], named),
         "new_customers": int(by_who.loc["new", "customers"]),
         "new_per_month": _ratio(by_who.loc["new", "customers"], months),
         "unknown_sales": float(unknown),
-        "unknown_sales_share": _ratio(unknown, newcomers["sales"].sum()),
+        "unknown_sales_share": _ratio(unknown, newcomers["net_sales"].sum()),
     }
 
 

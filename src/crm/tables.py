@@ -323,7 +323,7 @@ _ALL = [
         "features/recall",
         "one product to offer to one dormant customer",
         "marketing",
-        "personal recall of dormant customers (RFM-09)",
+        "offers to recall dormant customers (RFM-09)",
         ("customer_id", "rank"),
         (
             _c("customer_id", "string", "pseudonym of the customer"),
