@@ -205,5 +205,5 @@ def flagged(raw: pd.DataFrame) -> pd.DataFrame:
     raw["is_dormant"] = raw["recency_days"] >= 90
     top = spend[bought].quantile(0.8, interpolation="higher")
     good = (raw[["f_score", "m_score"]].max(axis=1) >= 60) | (spend >= top)
-    raw["is_lapsing_valuable"] = bought & (r < 40) & good
+    raw["is_lapsing_valuable"] = raw["is_dormant"] & good
     return raw

@@ -100,10 +100,10 @@ def write(con, rows, path: Path, table: Table) -> int:
     stored = _stored(con, expr, table.time) if table.time else None
     if stored:
         return _write_months(con, select, path, table, *stored)
+    if not table.time:
+        return _copy(con.con, f"FROM ({select})", path, table)
     con.con.execute(f"CREATE OR REPLACE TABLE _out AS {select}")
-    if table.time:
-        return _write_months(con, "FROM _out", path, table, "_out", table.time)
-    return _copy(con.con, "FROM _out", path, table)
+    return _write_months(con, "FROM _out", path, table, "_out", table.time)
 
 
 def digest(path: Path) -> str:
