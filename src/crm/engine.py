@@ -2,7 +2,7 @@
 
 Facts are lazy: nothing is read until a result is asked for, and only aggregates and customer
 tables ever become frames. The one writer sorts by key, writes aside and leaves the same bytes
-for the same rows, whatever the number of threads.
+for the same expression and rows, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -97,11 +97,11 @@ def write(con, rows, path: Path, table: Table) -> int:
         raise TableError(f"table {table.name!r}: missing columns {missing}, unknown {extra}")
     path.parent.mkdir(parents=True, exist_ok=True)
     select = f"SELECT {', '.join(map(_cast, table.columns))} FROM ({con.compile(expr)})"
-    stored = _stored(con, expr, table.time) if table.time else None
-    if stored:
-        return _write_months(con, select, path, table, *stored)
     if not table.time:
         return _copy(con.con, f"FROM ({select})", path, table)
+    stored = _stored(con, expr, table.time)
+    if stored:
+        return _write_months(con, select, path, table, *stored)
     con.con.execute(f"CREATE OR REPLACE TABLE _out AS {select}")
     return _write_months(con, "FROM _out", path, table, "_out", table.time)
 
