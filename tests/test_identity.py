@@ -81,8 +81,8 @@ def test_rows_have_the_customer_in_place_of_the_key_and_stay_without_one(con, jo
 def test_a_key_without_customer_stops_the_run(con, joined):
     facts = engine.frame(con, identity.coverage(*joined())).to_dict("records")[0]
     assert facts == {
-        "orders": 4, "free_orders": 0, "keyed_orders": 3, "joined_orders": 4, "named_orders": 2,
-        "named_share": 0.5,
+        "orders": 4, "free_orders": 0, "free_unnamed": 0, "keyed_orders": 3, "joined_orders": 4,
+        "named_orders": 2, "named_share": 0.5,
     }  # fmt: skip
     with pytest.raises(identity.IdentityError, match="3 orders name a source key, 2 a customer"):
         identity.assert_whole(facts)

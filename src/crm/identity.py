@@ -67,6 +67,7 @@ def coverage(before: ibis.Table, after: ibis.Table) -> ibis.Table:
     sums = before.aggregate(
         orders=before.count(),
         free_orders=(before.amount == 0).sum().fill_null(0),
+        free_unnamed=((before.amount == 0) & before.customer_key.isnull()).sum().fill_null(0),
         keyed_orders=before.customer_key.notnull().sum().fill_null(0),
     )
     named = after.aggregate(

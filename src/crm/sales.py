@@ -367,7 +367,7 @@ def home_note(places: pd.DataFrame) -> str:
     return (
         "{home_country:text} brings {home_share:pct} of net sales. Outside it, "
         "{second_country:text} leads with {second_sales:money} from {second_customers} named "
-        "customers, of which the largest alone brings {second_largest_share:pct0}."
+        "customers, the largest of whom alone spent {second_largest_share:pct0} of it."
     )
 
 
