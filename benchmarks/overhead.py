@@ -105,8 +105,8 @@ def idle() -> float:
             source, target = ROOT / name, copy / name
             (shutil.rmtree if target.is_dir() else Path.unlink)(target)
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
-        (copy / ".venv").symlink_to(ROOT / ".venv")
-        _call(copy, "crm", "use", "demo")
+        _call(copy, "make", "setup")  # its own: sharing ours would turn our install to the copy
+        _call(copy, str(copy / ".venv/bin/crm"), "use", "demo")
         _call(copy, "make", "run")
         walls = []
         for _ in range(3):
