@@ -36,14 +36,14 @@ def use(root: Path, name: str) -> str:
     current = _text(root / "params.yaml")
     base = _base_text(root, current)
     text = base if name == BASE else _overridden(root, base, folder)
+    if name != BASE:  # kept aside first: whatever happens then, the base is not lost
+        (root / KEPT).parent.mkdir(exist_ok=True)
+        (root / KEPT).write_text(base, encoding="utf-8", newline="")
+        (root / WRITTEN).write_text(text, encoding="utf-8", newline="")
     (root / "params.yaml").write_text(text, encoding="utf-8", newline="")
     if name == BASE:
         (root / KEPT).unlink(missing_ok=True)
         (root / WRITTEN).unlink(missing_ok=True)
-    else:
-        (root / KEPT).parent.mkdir(exist_ok=True)
-        (root / KEPT).write_text(base, encoding="utf-8", newline="")
-        (root / WRITTEN).write_text(text, encoding="utf-8", newline="")
     lines = difflib.unified_diff(
         current.splitlines(True),
         text.splitlines(True),
@@ -68,9 +68,9 @@ def check(root: Path, name: str) -> tuple[list[str], str]:
         con = engine.connect(spill=root / ".crm/spill")
         raw = root / "data/raw" / name
         found += [str(problem) for problem in ingest.problems(con, loaded, raw)]
-    if loaded and not loaded.public and name != BASE:
+    if loaded and not loaded.public and (folder / "keys.json").exists():
         try:
-            vault.keys(folder, public=False, create=not (folder / "keys.json").exists())
+            vault.keys(folder, public=False)
         except vault.KeyProblem as error:
             found.append(str(error))
     verdict = f"{len(found)} to mend" if found else f"nothing wrong; next: crm use {name}"
@@ -173,13 +173,13 @@ def _overridden(root: Path, base: str, folder: Path) -> str:
     document = yaml.load(base)
     over = folder / "params.yaml"
     _write_into(document, (yaml.load(over) if over.exists() else None) or {})
+    problems = params_problems(root, document)
+    if problems:  # before a new source gets its keys
+        raise ProjectError(f"data/sources/{folder.name}/params.yaml: " + "\n".join(problems))
     public = read_yaml(folder / "mapping.yaml").get("public") is True
     prints = vault.keys(folder, public=public, create=True).fingerprints()
     prints = {which: DoubleQuotedScalarString(text) for which, text in prints.items()}
     _write_into(document, {"run": {"source": folder.name}, "vault": prints})
-    problems = params_problems(root, document)
-    if problems:
-        raise ProjectError(f"data/sources/{folder.name}/params.yaml: " + "\n".join(problems))
     stream = io.StringIO()
     yaml.dump(document, stream)
     return stream.getvalue()
