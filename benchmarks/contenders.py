@@ -16,18 +16,17 @@ TITLES = {
     "scan": "bare scan: DuckDB reads every column once",
 }
 MONEY = "round({0}, 4)::DECIMAL(18, 4)"
-ITEM = ["source", "customer_key", "product_id", "quantity::DECIMAL(18, 4)",
+ITEM = ["customer_key", "product_id", "quantity::DECIMAL(18, 4)",
         "unit_price::DECIMAL(18, 4)", MONEY.format("amount")]  # fmt: skip
 WRITTEN = {  # what lines.py compares
-    "order_items": [*ITEM, "order_id", "line", "ordered_at::TIMESTAMP", "is_duplicate",
-                    "reversed_at::TIMESTAMP"],
+    "order_items": [*ITEM, "order_id", "line", "ordered_at::TIMESTAMP", "is_duplicate"],
     "returns": [*ITEM, "return_id", "line", "country::VARCHAR", "returned_at::TIMESTAMP",
-                "reverses"],
-    "orders": ["source", "order_id", "customer_key", "ordered_at::TIMESTAMP", "channel",
+                "reverses", "reverses_line::BIGINT"],
+    "orders": ["order_id", "customer_key", "ordered_at::TIMESTAMP", "channel",
                "country::VARCHAR", "lines::BIGINT", MONEY.format("amount")],
     "quarantine": ["source", "line", "reason::VARCHAR"],
-    "customers": ["source", "customer_key"],
-    "products": ["source", "product_id", "product_name", "category", "is_product"],
+    "customers": ["customer_key"],
+    "products": ["product_id", "product_name", "category", "is_product"],
     "ledger": ["fate", "reason", '"rows"::BIGINT', MONEY.format("amount")],
     "rfm": ["customer_id", "last_order_on::DATE", "recency_days::BIGINT", "frequency::BIGINT",
             MONEY.format("monetary"), "orders::BIGINT", MONEY.format("spend"),
@@ -59,13 +58,15 @@ def ours(folder: Path, out: Path) -> None:
     records = engine.lift(con, empty("staged/customers"), "records")
     catalogue = engine.lift(con, empty("staged/products"), "catalogue")
     repeats = engine.hold(con, clean.duplicates(lines), "repeats")
-    drafts = engine.hold(con, clean.drafts(clean.judge(lines, repeats, drop_files=[])), "drafts")
+    dropped = engine.hold(con, clean.dropped(repeats, ["keep"]), "dropped")
+    drafts = engine.hold(con, clean.drafts(clean.judge(lines, dropped)), "drafts")
     mixed = engine.hold(con, clean.mixed_orders(drafts), "mixed")
-    judged = clean.judge(lines, repeats, mixed, drop_files=[])
+    judged = clean.judge(lines, dropped, mixed)
     orders, rest = clean.orders(drafts), engine.hold(con, clean.rest(judged), "rest")
     ledger = engine.frame(con, clean.ledger(orders, rest))
-    reversed = engine.hold(con, clean.reversals(judged, rest), "reversed")
-    sold = write("order_items", clean.items(judged, reversed))
+    equals = clean.judge(clean.equals(lines, rest), dropped, mixed)
+    reversed = engine.hold(con, clean.reversals(equals, rest), "reversed")
+    sold = write("order_items", clean.items(judged, repeats))
     write("orders", orders)
     back = write("returns", clean.returns(rest, reversed))
     waiting = write("quarantine", clean.quarantine(rest))

@@ -75,7 +75,7 @@ def facts(folder: Path) -> str:
     """The figures that both contenders agree on, in one sentence."""
     one = duckdb.sql(
         f"SELECT (SELECT count(*) FROM {contenders.files(folder / 'ours', 'order_items')}), "
-        f"(SELECT count(reversed_at) FROM {contenders.files(folder / 'ours', 'order_items')}), "
+        f"(SELECT count(reverses_line) FROM {contenders.files(folder / 'ours', 'returns')}), "
         f"count(*), sum(amount) FROM {contenders.files(folder / 'ours', 'orders')}"
     ).fetchall()[0]
     return "{:,} lines sold, {:,} of them reversed; {:,} orders worth {:,.2f}".format(*one)

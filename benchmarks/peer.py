@@ -27,21 +27,19 @@ def run(source: Path, out: Path) -> None:
     back = lines[kept & (lines["kind"] == "return")]
     back = back.assign(units=back["quantity"].abs(), amount=back["amount"].abs())
     pairs = reversals(sales, back)
-    cancelled = pairs.set_index("line")["ordered_at_back"]
-    sales = sales.assign(reversed_at=sales["line"].map(cancelled))
     orders = total(sales)
     returns = returned(back, pairs)
     quarantine = lines[lines["fate"] == "quarantined"]
-    columns = ["source", "order_id", "line", "customer_key", "product_id", "ordered_at",
-               "quantity", "unit_price", "amount", "is_duplicate", "reversed_at"]  # fmt: skip
-    months(sales[columns], "ordered_at", ["source", "order_id", "line"], out / "order_items")
-    months(orders, "ordered_at", ["source", "order_id"], out / "orders")
-    months(returns, "returned_at", ["source", "return_id", "line"], out / "returns")
+    columns = ["order_id", "line", "customer_key", "product_id", "ordered_at", "quantity",
+               "unit_price", "amount", "is_duplicate"]  # fmt: skip
+    months(sales[columns], "ordered_at", ["line"], out / "order_items")
+    months(orders, "ordered_at", ["order_id"], out / "orders")
+    months(returns, "returned_at", ["line"], out / "returns")
     whole = quarantine.drop(columns=["fate", "amount", "is_duplicate"])
-    months(whole, "ordered_at", ["source", "line"], out / "quarantine")
-    customers = lines[["source", "customer_key"]].dropna().drop_duplicates()
-    file(customers, ["source", "customer_key"], out / "customers.parquet")
-    file(products(lines), ["source", "product_id"], out / "products.parquet")
+    months(whole, "ordered_at", ["line"], out / "quarantine")
+    customers = lines[["customer_key"]].dropna().drop_duplicates()
+    file(customers, ["customer_key"], out / "customers.parquet")
+    file(products(lines), ["product_id"], out / "products.parquet")
     file(booked, ["fate", "reason"], out / "ledger.parquet")
     assert booked["rows"].sum() == len(lines)
     del lines, sales, back
@@ -86,19 +84,28 @@ def ledger(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def reversals(sales: pd.DataFrame, back: pd.DataFrame) -> pd.DataFrame:
-    """Each return takes the latest equal sale before it; a sale is reversed once."""
-    known = sales.loc[sales["customer_key"].notna() & sales["product_id"].notna()]
-    sold = known[["line", "order_id", "ordered_at", *SAME[:3]]].assign(units=known["quantity"])
-    theirs = back.loc[back["customer_key"].notna(), ["line", "ordered_at", *SAME]]
-    sold = sold[sold["customer_key"].isin(theirs["customer_key"])]
-    pairs = sold.merge(theirs, on=SAME, suffixes=("", "_back"))
-    pairs = pairs[pairs["ordered_at"] <= pairs["ordered_at_back"]]
-    pairs = pairs.sort_values(["ordered_at", "line"]).drop_duplicates("line_back", keep="last")
-    return pairs.sort_values(["ordered_at_back", "line_back"]).drop_duplicates("line")
+    """Each return takes the latest equal sale before it that none has taken, by a stack."""
+    theirs = back[back["customer_key"].notna()].assign(sale=False)
+    known = sales[sales["customer_key"].isin(theirs["customer_key"])]
+    known = known.assign(units=known["quantity"], sale=True)
+    keys = pd.MultiIndex.from_frame(known[SAME])
+    known = known[keys.isin(pd.MultiIndex.from_frame(theirs[SAME].drop_duplicates()))]
+    events = pd.concat([known, theirs]).sort_values(
+        ["ordered_at", "sale", "line"], ascending=[True, False, True]
+    )
+    group = events.groupby(SAME).ngroup()
+    stacks, pairs = {}, []
+    rows = zip(group, events["sale"], events["line"], events["order_id"], strict=True)
+    for number, is_sale, line, order in rows:
+        if is_sale:
+            stacks.setdefault(number, []).append((line, order))
+        elif stacks.get(number):
+            pairs.append((*stacks[number].pop(), line))
+    return pd.DataFrame(pairs, columns=["line", "order_id", "line_back"])
 
 
 def total(sales: pd.DataFrame) -> pd.DataFrame:
-    return sales.groupby(["source", "order_id"], as_index=False).agg(
+    return sales.groupby("order_id", as_index=False).agg(
         customer_key=("customer_key", "first"), ordered_at=("ordered_at", "min"),
         channel=("channel", "first"), country=("country", "first"), lines=("line", "size"),
         amount=("amount", "sum"),
@@ -106,21 +113,22 @@ def total(sales: pd.DataFrame) -> pd.DataFrame:
 
 
 def returned(back: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    columns = ["source", "order_id", "line", "customer_key", "product_id", "ordered_at",
-               "country", "units", "unit_price", "amount"]  # fmt: skip
-    orders = back["line"].map(pairs.set_index("line_back")["order_id"])
+    columns = ["order_id", "line", "customer_key", "product_id", "ordered_at", "country",
+               "units", "unit_price", "amount"]  # fmt: skip
+    found = pairs.set_index("line_back")
+    orders, places = (back["line"].map(found[c]) for c in ("order_id", "line"))
     names = {"order_id": "return_id", "ordered_at": "returned_at", "units": "quantity"}
-    return back[columns].rename(columns=names).assign(reverses=orders)
+    return back[columns].rename(columns=names).assign(reverses=orders, reverses_line=places)
 
 
 def products(lines: pd.DataFrame) -> pd.DataFrame:
     """The commonest name and category of each product."""
-    keys = ["source", "product_id", "product_name", "category"]
+    keys = ["product_id", "product_name", "category"]
     said = lines.groupby(keys, dropna=False).size().reset_index(name="times")
     said = said.dropna(subset="product_id").sort_values(
         ["times", "product_name", "category"], ascending=[False, True, True]
     )
-    named = said.drop_duplicates(["source", "product_id"]).drop(columns="times")
+    named = said.drop_duplicates("product_id").drop(columns="times")
     return named.assign(is_product=True)
 
 

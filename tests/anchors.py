@@ -50,7 +50,7 @@ ONLINE_RETAIL = [
     Anchor("lines read", 541_909, COUNT, lambda d: d.facts["lines"], README),
     Anchor("lines without a customer", 135_080, COUNT, lambda d: d.facts["unknown_lines"], README),
     Anchor("lines cancelled", 9_288, COUNT, lambda d: d.arrived["cancelled"], README),
-    Anchor("exact duplicate lines", 5_268, COUNT, lambda d: d.facts["duplicates"], README),
+    Anchor("exact duplicate lines", 5_268, COUNT, lambda d: d.duplicates, README),
     Anchor("invoices", 25_900, COUNT, lambda d: d.arrived["invoices"], README),
     Anchor("stock codes", 4_070, COUNT, lambda d: d.arrived["codes"], README),
     Anchor("countries", 38, COUNT, lambda d: d.arrived["countries"], README),
@@ -67,7 +67,7 @@ ONLINE_RETAIL = [
 
 def online_retail(data: Path) -> SimpleNamespace:
     """What the figures of Online Retail share."""
-    con, lines, judged = _judged("online-retail", data)
+    con, lines, repeats, judged = _judged("online-retail", data)
     arrived = lines.aggregate(
         cancelled=(_.kind == "return").sum(),
         invoices=_.order_id.nunique(),
@@ -82,7 +82,8 @@ def online_retail(data: Path) -> SimpleNamespace:
     return SimpleNamespace(
         arrived=_row(con, arrived),
         facts=_row(con, clean.facts(judged)),
-        choices=clean.named(engine.frame(con, clean.choices(judged))),
+        duplicates=_row(con, repeats.aggregate(rows=repeats.count()))["rows"],
+        choices=clean.named(engine.frame(con, clean.choices(judged, repeats))),
         sales=engine.frame(con, sales)["sales"],
     )
 
@@ -90,21 +91,17 @@ def online_retail(data: Path) -> SimpleNamespace:
 ANCHORS = {"online-retail": (online_retail, ONLINE_RETAIL)}  # folder of the data set: its figures
 
 
-def _judged(name: str, data: Path) -> tuple[object, ibis.Table, ibis.Table]:
-    """Connection, order lines as they arrived, and each line with its fate."""
+def _judged(name: str, data: Path) -> tuple[object, ibis.Table, ibis.Table, ibis.Table]:
+    """Connection, order lines as they arrived, exact duplicates, each line with its fate."""
     con = engine.connect()
     source = mapping.load(ROOT / f"data/sources/{name}/mapping.yaml")
     lines = engine.hold(con, ingest.open_source(con, source, data / name)["order_lines"], "lines")
     repeats = engine.hold(con, clean.duplicates(lines), "repeats")
-    drop = _dropped(source)
-    drafts = clean.drafts(clean.judge(lines, repeats, drop_files=drop))
-    judged = clean.judge(lines, repeats, clean.mixed_orders(drafts), drop_files=drop)
-    return con, lines, engine.hold(con, judged, "judged")
-
-
-def _dropped(source: mapping.Mapping) -> list[int]:
-    entries = [entry for entry in source.files if entry.table == "order_lines"]
-    return [number for number, entry in enumerate(entries) if entry.duplicates == "drop"]
+    policies = [entry.duplicates for entry in source.files if entry.table == "order_lines"]
+    dropped = engine.hold(con, clean.dropped(repeats, policies), "dropped")
+    drafts = clean.drafts(clean.judge(lines, dropped))
+    judged = clean.judge(lines, dropped, clean.mixed_orders(drafts))
+    return con, lines, repeats, engine.hold(con, judged, "judged")
 
 
 def _row(con, expr: ibis.Table) -> dict:

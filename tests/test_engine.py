@@ -56,7 +56,7 @@ C         -             2023-02-28T10:00  1      0.333333
 
 
 def orders(con, text=ORDERS):
-    return literal(con, "clean/orders", text, source="shop")
+    return literal(con, "clean/orders", text)
 
 
 def identities(con, text):
@@ -73,7 +73,7 @@ def many(con, order: str) -> ibis.Table:
     return query(
         con,
         "many",
-        "SELECT 'shop' AS source, i::VARCHAR AS order_id, (i % 999)::VARCHAR AS customer_key, "
+        "SELECT i::VARCHAR AS order_id, (i % 999)::VARCHAR AS customer_key, "
         "TIMESTAMP '2023-01-01' + INTERVAL (i % 31) DAY AS ordered_at, NULL::VARCHAR AS channel, "
         "'France' AS country, 1 AS lines, i / 7 AS amount "
         f"FROM range(300000) t(i) ORDER BY {order}",

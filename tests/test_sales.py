@@ -299,13 +299,20 @@ def test_the_bridge_leads_from_goods_sold_to_the_sum_of_all_lines(con, shop):
 
 def test_a_sale_cancelled_within_a_day_is_swift(con, shop):
     items = """
-    order_id  customer_id  product_id  ordered_at        quantity  amount  reversed_at
-    1         a            mug         2023-01-01T10:00  1         10      2023-01-02T10:00
-    1         a            mug         2023-01-01T10:00  1         20      2023-01-02T10:01
-    1         a            mug         2023-03-09T10:00  1         40      2023-03-10T01:00
-    1         a            POST        2023-01-01T10:00  1         80      2023-01-01T10:00
+    order_id  line  customer_id  product_id  ordered_at        quantity  amount
+    1         1     a            mug         2023-01-01T10:00  1         10
+    1         2     a            mug         2023-01-01T10:00  1         20
+    1         3     a            mug         2023-03-09T10:00  1         40
+    1         4     a            POST        2023-01-01T10:00  1         80
     """
-    moved, _ = shop(items=items, returns="line")
+    returns = """
+    reverses_line  returned_at       product_id  amount  quantity
+    1              2023-01-02T10:00  mug         10      1
+    2              2023-01-02T10:01  mug         20      1
+    3              2023-03-10T01:00  mug         40      1
+    4              2023-01-01T10:00  POST        80      1
+    """
+    moved, _ = shop(items=items, returns=returns)
     assert engine.frame(con, moved)["swift"].sum() == 10.0  # the third is cancelled after as_of
 
 

@@ -3,8 +3,8 @@
 A *sale* is a line of goods or services charged to somebody. A *return* is a line of a returned
 or cancelled invoice; it is a fact of its own with positive amounts and reduces spend (Q-16). A
 return *reverses* a sale when customer, product, quantity and price are the same and the sale is
-the latest one before it: such a sale was never a purchase in the end. An *exact duplicate*
-repeats every column of an earlier line of the source.
+the latest one before it that none has reversed yet: such a sale was never a purchase in the end.
+An *exact duplicate* repeats every column of an earlier line of the source.
 
 Each line meets one fate: kept, quarantined (it broke a rule and waits for its owner, whole and
 with the reason) or removed (it is well-formed but not a sale or a return). Nothing else can
@@ -33,6 +33,7 @@ CONTENT = (  # two lines with the same content are exact duplicates
     "source", "order_id", "kind", "customer_key", "product_id", "product_name", "category",
     "quantity", "unit_price", "ordered_at", "channel", "country",
 )  # fmt: skip
+SAME = ("customer_key", "product_id", "unit_price")  # of a sale and its return, beside the units
 TELLING = ("order_id", "product_id", "quantity", "ordered_at")  # differ in nearly all lines
 REQUIRED = ("order_id", "product_id", "quantity", "unit_price", "ordered_at")
 
@@ -58,21 +59,19 @@ def duplicates(lines: ibis.Table) -> ibis.Table:
     return suspects.mutate(place=place).filter(_.place > 0).select("line")
 
 
-def dropping(policies: list[str]) -> list[int]:
-    """Numbers of the files whose policy is to drop exact duplicates, in the mapping's order.
+def dropped(repeats: ibis.Table, policies: list[str]) -> ibis.Table:
+    """One exact duplicate of a file whose policy is `drop`: `line`; elsewhere they are kept.
 
-    Examples
-    --------
-    >>> dropping(["drop", "keep", "drop"])
-    [0, 2]
+    `policies` are those of the files that feed order lines, in the mapping's order.
     """
-    return [number for number, policy in enumerate(policies) if policy == "drop"]
+    files = [number for number, policy in enumerate(policies) if policy == "drop"]
+    return repeats.filter((_.line // STRIDE).isin(files) if files else ibis.literal(False))
 
 
 def drafts(judged: ibis.Table) -> ibis.Table:
     """One order with at least one sale, and the first and last of the customers it names."""
     sold = judged.filter(_.fate == "kept", _.kind == "sale")
-    return sold.group_by("source", "order_id").agg(
+    return sold.group_by("order_id").agg(
         customer_key=_.customer_key.max(),
         other_key=_.customer_key.min(),
         ordered_at=_.ordered_at.min(),
@@ -94,36 +93,27 @@ def orders(drafts: ibis.Table) -> ibis.Table:
     return drafts.filter(~mixed).drop("other_key")
 
 
-def judge(
-    lines: ibis.Table,
-    repeats: ibis.Table,
-    mixed: ibis.Table | None = None,
-    *,
-    drop_files: list[int],
-) -> ibis.Table:
-    """One line as it arrived, with `amount`, `is_duplicate`, its `fate` and the `reason`.
+def judge(lines: ibis.Table, dropped: ibis.Table, mixed: ibis.Table | None = None) -> ibis.Table:
+    """One line as it arrived, with `amount`, its `fate` and the `reason`.
 
     Parameters
     ----------
     lines
         `staged/order_lines`.
-    repeats, mixed
-        What `duplicates` and `mixed_orders` found; without `mixed` that rule is not applied, as
+    dropped, mixed
+        What `dropped` and `mixed_orders` found; without `mixed` that rule is not applied, as
         when the orders are first put together.
-    drop_files
-        Numbers of the files whose exact duplicates are dropped; elsewhere they are only flagged.
     """
-    doubled = repeats.select(repeat=_.line)
-    joined = lines.left_join(doubled, lines.line == doubled.repeat)
+    twice = dropped.select(twice=_.line)
+    joined = lines.left_join(twice, lines.line == twice.twice)
     if mixed is None:
         joined = joined.mutate(torn=ibis.null("string"))
     else:
         torn = mixed.select(torn=_.order_id)
         joined = joined.left_join(torn, joined.order_id == torn.torn)
     amount = (_.quantity * _.unit_price).round(4)  # as it is written: sums over lines stay equal
-    judged = joined.mutate(amount=amount, is_duplicate=_.repeat.notnull())
-    judged = judged.mutate(reason=_reason(judged, drop_files)).mutate(fate=_fate())
-    return judged.drop("repeat", "torn")
+    judged = joined.mutate(amount=amount, reason=_reason(joined)).mutate(fate=_fate())
+    return judged.drop("twice", "torn")
 
 
 def rest(judged: ibis.Table) -> ibis.Table:
@@ -131,37 +121,54 @@ def rest(judged: ibis.Table) -> ibis.Table:
     return judged.filter((_.fate != "kept") | (_.kind != "sale"))
 
 
-def reversals(judged: ibis.Table, rest: ibis.Table) -> ibis.Table:
-    """One sale that a later return cancels whole: `sale_line`, `return_line`, which order the
-    sale `reverses` stands in and when it was `reversed_at`.
+def equals(lines: ibis.Table, rest: ibis.Table) -> ibis.Table:
+    """One line that some return equals in customer, product, price and units: few of them."""
+    back = rest.filter(_.fate == "kept").select(*SAME, quantity=_.quantity.abs())
+    return lines.semi_join(back, [*SAME, "quantity"])
+
+
+def reversals(equals: ibis.Table, rest: ibis.Table) -> ibis.Table:
+    """One sale that a later return cancels whole: `sale_line`, `return_line`, the order that the
+    return `reverses` and when the sale was `reversed_at`.
 
     Each return takes the latest sale before it with the same customer, product, quantity and
-    price; a sale is reversed once, by its first return.
+    price that none has taken yet, as a closing bracket takes an opening one: among equals, a sale
+    opens a level and a return closes it, and both stand side by side in their level.
+
+    Parameters
+    ----------
+    equals
+        The judged lines of `equals`.
+    rest
+        The judged lines of `rest`.
     """
-    same = ("customer_key", "product_id", "unit_price")
+    sold = equals.filter(_.fate == "kept", _.kind == "sale", _.customer_key.notnull()).select(
+        *SAME, "line", "order_id", units=_.quantity, at=_.ordered_at, step=ibis.literal(1)
+    )
     back = rest.filter(_.fate == "kept", _.customer_key.notnull()).select(
-        *same, units=_.quantity.abs(), return_line=_.line, returned_at=_.ordered_at
+        *SAME, "line", "order_id", units=_.quantity.abs(), at=_.ordered_at, step=ibis.literal(-1)
     )
-    sold = judged.filter(_.fate == "kept", _.kind == "sale", _.customer_key.notnull()).select(
-        *same, units=_.quantity, sale_line=_.line, ordered_at=_.ordered_at, reverses=_.order_id
-    )
-    pairs = sold.inner_join(back, [*same, "units"]).filter(_.ordered_at <= _.returned_at)
-    newest = ibis.row_number().over(
-        group_by="return_line", order_by=[ibis.desc("ordered_at"), ibis.desc("sale_line")]
-    )
-    pairs = pairs.mutate(choice=newest).filter(_.choice == 0)
-    first = ibis.row_number().over(group_by="sale_line", order_by=["returned_at", "return_line"])
-    pairs = pairs.mutate(turn=first).filter(_.turn == 0)
-    return pairs.select("sale_line", "return_line", "reverses", reversed_at=_.returned_at)
+    same = [*SAME, "units"]
+    order = ["at", ibis.desc("step"), "line"]  # at one time, first the sale
+    so_far = ibis.cumulative_window(group_by=same, order_by=order)
+    both = sold.union(back).mutate(open=_.step.sum().over(so_far))
+    both = both.mutate(unmatched=ibis.least(_.open.min().over(so_far), 0))
+    both = both.mutate(level=_.open - _.unmatched + (_.step < 0).cast("int64"))
+    before = ibis.window(group_by=[*same, "level"], order_by=order)
+    pairs = both.mutate(
+        sale_line=ibis.ifelse(_.step.lag().over(before) > 0, _.line.lag().over(before), None),
+        reverses=_.order_id.lag().over(before),
+    ).filter(_.step < 0, _.sale_line.notnull())
+    return pairs.select("sale_line", "reverses", return_line=_.line, reversed_at=_.at)
 
 
-def items(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+def items(judged: ibis.Table, repeats: ibis.Table) -> ibis.Table:
     """One line sold, as in `clean/order_items`."""
     sold = judged.filter(_.fate == "kept", _.kind == "sale")
-    joined = sold.left_join(reversed, sold.line == reversed.sale_line)
+    joined = sold.left_join(repeats, "line")
     return joined.select(
-        "source", "order_id", "line", "customer_key", "product_id", "ordered_at", "quantity",
-        "unit_price", "amount", "is_duplicate", "reversed_at",
+        "order_id", "line", "customer_key", "product_id", "ordered_at", "quantity", "unit_price",
+        "amount", is_duplicate=joined.line_right.notnull(),
     )  # fmt: skip
 
 
@@ -170,9 +177,9 @@ def returns(rest: ibis.Table, reversed: ibis.Table) -> ibis.Table:
     back = rest.filter(_.fate == "kept")
     joined = back.left_join(reversed, back.line == reversed.return_line)
     return joined.select(
-        "source", "line", "customer_key", "product_id", "country", "unit_price", "reverses",
+        "line", "customer_key", "product_id", "country", "unit_price", "reverses",
         return_id=_.order_id, returned_at=_.ordered_at, quantity=_.quantity.abs(),
-        amount=_.amount.abs(),
+        amount=_.amount.abs(), reverses_line=_.sale_line,
     )  # fmt: skip
 
 
@@ -184,18 +191,17 @@ def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str
     """
     said = (
         lines.filter(_.product_id.notnull())
-        .group_by("source", "product_id", "product_name", "category")
+        .group_by("product_id", "product_name", "category")
         .agg(times=_.count())
     )
     best = ibis.row_number().over(
-        group_by=["source", "product_id"],
+        group_by="product_id",
         order_by=[said.product_name.isnull(), ibis.desc("times"), "product_name", "category"],
     )
     commonest = said.mutate(place=best).filter(_.place == 0).drop("place", "times")
-    joined = commonest.outer_join(catalogue, ["source", "product_id"])
+    joined = commonest.outer_join(catalogue, "product_id")
     code = ibis.coalesce(joined.product_id, joined.product_id_right)
     return joined.select(
-        source=ibis.coalesce(_.source, _.source_right),
         product_id=code,
         product_name=ibis.coalesce(_.product_name_right, _.product_name, code),
         category=ibis.coalesce(_.category_right, _.category),
@@ -205,11 +211,10 @@ def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str
 
 def customers(records: ibis.Table, orders: ibis.Table, rest: ibis.Table) -> ibis.Table:
     """One customer that a record, an order or any other line names, as in `clean/customers`."""
-    keys = [t.select("source", "customer_key") for t in (orders, rest)]
+    keys = [t.select("customer_key") for t in (orders, rest)]
     named = ibis.union(*keys, distinct=True).filter(_.customer_key.notnull())
-    joined = named.outer_join(records, ["source", "customer_key"])
+    joined = named.outer_join(records, "customer_key")
     return joined.select(
-        source=ibis.coalesce(_.source, _.source_right),
         customer_key=ibis.coalesce(_.customer_key, _.customer_key_right),
         **{c: joined[c] for c in ("registered_on", "industry", "gender", "city", "acquisition")},
     )
@@ -217,7 +222,7 @@ def customers(records: ibis.Table, orders: ibis.Table, rest: ibis.Table) -> ibis
 
 def quarantine(rest: ibis.Table) -> ibis.Table:
     """One quarantined line, whole, with the rule it failed, as in `clean/quarantine`."""
-    return rest.filter(_.fate == "quarantined").drop("fate", "amount", "is_duplicate")
+    return rest.filter(_.fate == "quarantined").drop("fate", "amount")
 
 
 def ledger(orders: ibis.Table, rest: ibis.Table) -> ibis.Table:
@@ -249,19 +254,19 @@ def facts(judged: ibis.Table) -> ibis.Table:
         quarantined=(_.fate == "quarantined").sum().fill_null(0),
         removed=(_.fate == "removed").sum().fill_null(0),
         removed_amount=_.amount.sum(where=_.fate == "removed").fill_null(0),
-        duplicates=_.is_duplicate.sum().fill_null(0),
         unknown_lines=_.customer_key.isnull().sum().fill_null(0),
         unknown_share=_.customer_key.isnull().cast("float64").mean().fill_null(0),
     )
 
 
-def choices(judged: ibis.Table) -> ibis.Table:
+def choices(judged: ibis.Table, repeats: ibis.Table) -> ibis.Table:
     """One way to count sales: `choice`, lines, customers and sales under it.
 
     Every choice counts lines with a price and a quantity above zero that are no returns.
     """
     is_sale = (judged.kind == "sale") & (judged.amount > 0) & (judged.quantity > 0)
-    sold = judged.filter(is_sale, judged.reason.isnull() | (judged.reason == "duplicate"))
+    counted = judged.filter(is_sale, judged.reason.isnull() | (judged.reason == "duplicate"))
+    sold = counted.left_join(repeats, "line").mutate(is_duplicate=_.line_right.notnull())
     ways = {
         "all": sold,
         "without exact duplicates": sold.filter(~_.is_duplicate),
@@ -300,9 +305,9 @@ def named(choices) -> dict:
     }
 
 
-def undone(judged: ibis.Table, reversed: ibis.Table) -> ibis.Table:
+def undone(equals: ibis.Table, reversed: ibis.Table) -> ibis.Table:
     """One sale that a later return cancelled whole: order_id, product_name, amount, hours."""
-    sold = judged.select(
+    sold = equals.select(
         "order_id", "product_name", "amount", sale_line=_.line, ordered_at=_.ordered_at
     ).inner_join(reversed, "sale_line")
     minutes = sold.reversed_at.delta(sold.ordered_at, unit="minute")
@@ -382,19 +387,17 @@ def _booked(ledger) -> dict[str, int]:
     return ledger.groupby(where)["rows"].sum().to_dict()
 
 
-def _reason(judged: ibis.Table, drop_files: list[int]):
+def _reason(joined: ibis.Table):
     """The first rule that a line breaks; empty for a line that is kept."""
-    file = judged.line // STRIDE
-    missing = ibis.or_(*(judged[name].isnull() for name in REQUIRED))
-    dropped = judged.is_duplicate & file.isin(drop_files) if drop_files else ibis.literal(False)
-    is_sale = judged.kind == "sale"
+    missing = ibis.or_(*(joined[name].isnull() for name in REQUIRED))
+    is_sale = joined.kind == "sale"
     return ibis.cases(
-        (dropped, "duplicate"),
-        (judged.kind.isin(["adjustment", "test"]), judged.kind),
+        (joined.twice.notnull(), "duplicate"),
+        (joined.kind.isin(["adjustment", "test"]), joined.kind),
         (missing, "missing"),
-        (judged.unit_price < 0, "price below zero"),
-        ((is_sale & (judged.quantity <= 0)) | (judged.quantity == 0), "quantity not above zero"),
-        (judged.torn.notnull(), "order of two customers"),
+        (joined.unit_price < 0, "price below zero"),
+        ((is_sale & (joined.quantity <= 0)) | (joined.quantity == 0), "quantity not above zero"),
+        (joined.torn.notnull(), "order of two customers"),
     )
 
 

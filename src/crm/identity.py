@@ -1,7 +1,8 @@
 """Who is who: every source key and the one customer it belongs to.
 
-For now one source key is one customer. The customer id is opaque: a keyed hash of source and key,
-so it stays the same on every run and tells nothing to somebody without the key (C360-01).
+For now one source key is one customer. A key is unique within the source: a mapping that reads
+several systems says how their keys differ. The customer id is opaque: a keyed hash of source and
+key, so it stays the same on every run and tells nothing to somebody without it (C360-01).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ class IdentityError(ValueError):
     """Two source keys fell on one id, or a fact lost its customer."""
 
 
-def link(source_keys: pd.DataFrame, *, key: bytes) -> pd.DataFrame:
+def link(keys: pd.Series, *, source: str, key: bytes) -> pd.DataFrame:
     """One source key and its customer, as in `tables/identity_map` (C360-02).
 
     Parameters
     ----------
-    source_keys
-        Columns `source` and `customer_key`, each pair once.
+    keys
+        The source's keys of customers, each once.
+    source
+        Name of the source.
     key
         The pseudonym key.
 
@@ -39,27 +42,24 @@ def link(source_keys: pd.DataFrame, *, key: bytes) -> pd.DataFrame:
     Examples
     --------
     >>> import pandas as pd
-    >>> keys = pd.DataFrame({"source": ["shop"], "customer_key": ["10001"]})
-    >>> link(keys, key=b"k")[["customer_key", "rule", "confidence"]].values.tolist()
+    >>> linked = link(pd.Series(["10001"]), source="shop", key=b"k")
+    >>> linked[["customer_key", "rule", "confidence"]].values.tolist()
     [['10001', 'own key', 1.0]]
     """
-    linked = source_keys[["source", "customer_key"]].reset_index(drop=True)
-    ids: list[str] = []
-    for source, group in linked.groupby("source", sort=False):
-        ids += pseudonyms(source, group["customer_key"].tolist(), key=key)
-    order = [i for _, group in linked.groupby("source", sort=False) for i in group.index]
-    linked = linked.assign(customer_id="", rule=OWN_KEY, confidence=1.0)
-    linked.loc[order, "customer_id"] = ids
+    import pandas as pd
+
+    ids = pseudonyms(source, keys.tolist(), key=key)
+    linked = pd.DataFrame({"source": source, "customer_key": keys, "customer_id": ids})
+    linked = linked.assign(rule=OWN_KEY, confidence=1.0)
     if linked["customer_id"].duplicated().any():
         raise IdentityError("two source keys have the same customer id: use a longer id")
-    return linked[["source", "customer_key", "customer_id", "rule", "confidence"]]
+    return linked
 
 
 def attach(rows: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
     """The rows with `customer_id` in place of `customer_key`; rows without a customer stay."""
-    known = identity_map.select("source", "customer_key", "customer_id")
-    joined = rows.left_join(known, ["source", "customer_key"])
-    return joined.drop("customer_key", "source_right", "customer_key_right")
+    known = identity_map.select("customer_key", "customer_id")
+    return rows.left_join(known, "customer_key").drop("customer_key", "customer_key_right")
 
 
 def coverage(before: ibis.Table, after: ibis.Table) -> ibis.Table:

@@ -378,6 +378,7 @@ def settled(tiers: pd.DataFrame) -> pd.DataFrame:
 def recall(
     dormant: ibis.Table,
     items: ibis.Table,
+    returns: ibis.Table,
     products: ibis.Table,
     *,
     as_of: date,
@@ -394,7 +395,7 @@ def recall(
     import ibis
     from ibis import _
 
-    sold = _sold_goods(items, products, as_of=as_of)
+    sold = _sold_goods(items, returns, products, as_of=as_of)
     theirs = sold.semi_join(dormant, "customer_id")
     start = as_of - timedelta(days=recent_days)
     sellers = _best_sellers(sold.filter(_.ordered_at.date() > start)).filter(_.place < pool)
@@ -447,15 +448,19 @@ def _returned(returns: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
     )
 
 
-def _sold_goods(items: ibis.Table, products: ibis.Table, *, as_of: date) -> ibis.Table:
+def _sold_goods(
+    items: ibis.Table, returns: ibis.Table, products: ibis.Table, *, as_of: date
+) -> ibis.Table:
     """One line of goods that a named customer bought and, by `as_of`, had not cancelled."""
     from ibis import _
 
     goods = products.filter("is_product").select("product_id", "product_name", "category")
-    stands = items.reversed_at.isnull() | (items.reversed_at.date() > as_of)
-    sold = items.filter(
-        items.ordered_at.date() <= as_of, items.amount > 0, items.customer_id.notnull(), stands
+    cancelled = returns.filter(
+        returns.returned_at.date() <= as_of, returns.reverses_line.notnull()
     )
+    sold = items.filter(
+        items.ordered_at.date() <= as_of, items.amount > 0, items.customer_id.notnull()
+    ).anti_join(cancelled, items.line == cancelled.reverses_line)
     return sold.inner_join(goods.mutate(category=_.category.fill_null("")), "product_id")
 
 

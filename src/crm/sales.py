@@ -40,7 +40,7 @@ def movements(
     from ibis import _
 
     named = products.select("product_id", "product_name", "category", "is_product")
-    moved = _sold(items, orders).union(_back(returns))
+    moved = _sold(items, returns, orders).union(_back(returns))
     moved = moved.filter(_.at.date() <= as_of).inner_join(named, "product_id")
     is_sold = moved.is_product & (moved.amount >= 0)
     is_back = moved.is_product & (moved.amount < 0)
@@ -400,11 +400,14 @@ def _season(full: pd.DataFrame) -> str:
     return ", ".join(dict.fromkeys(f"{month:%B}" for month in strong["month"]))
 
 
-def _sold(items: ibis.Table, orders: ibis.Table) -> ibis.Table:
+def _sold(items: ibis.Table, returns: ibis.Table, orders: ibis.Table) -> ibis.Table:
     from ibis import _
 
     places = orders.select("order_id", "country")
-    return items.inner_join(places, "order_id").select(
+    cancelled = returns.filter(_.reverses_line.notnull()).select(
+        line=_.reverses_line, reversed_at=_.returned_at
+    )
+    return items.inner_join(places, "order_id").left_join(cancelled, "line").select(
         "customer_id", "product_id", "country", "reversed_at",
         at=_.ordered_at, units=_.quantity, amount=_.amount,
     )  # fmt: skip

@@ -105,11 +105,6 @@ _LINE = (
 _ITEM = (
     *_LINE,
     _c("is_duplicate", "bool", "the same line stands earlier in the source (CLN-05)"),
-    _c(
-        "reversed_at",
-        "timestamp",
-        "when a return cancelled the whole line; empty if none did (Q-16)",
-    ),
 )
 _ORDER = (
     _CHANNEL,
@@ -121,6 +116,7 @@ _RETURN = (
     _COUNTRY,
     *_LINE,
     _c("reverses", "string", "order of which it cancels a whole line; empty if none was found"),
+    _c("reverses_line", "int", "the line of that order, as in order_items"),
 )
 _PRODUCT_FACTS = (
     _PRODUCT,
@@ -138,8 +134,8 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "one order with at least one sale",
             "sales",
             purpose,
-            ("source", "order_id"),
-            (_SOURCE, _c("order_id", "string", "order number"), who, _ORDERED_AT, *_ORDER),
+            ("order_id",),
+            (_c("order_id", "string", "order number"), who, _ORDERED_AT, *_ORDER),
             time="ordered_at",
         ),
         Table(
@@ -147,9 +143,8 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "one line of an order that was sold",
             "sales",
             purpose,
-            ("source", "line"),
+            ("line",),
             (
-                _SOURCE,
                 _c("order_id", "string", "order number"),
                 _c("line", "int", "place of the line in the source"),
                 who,
@@ -164,9 +159,8 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "one line returned or cancelled, amounts positive (Q-16)",
             "sales",
             purpose,
-            ("source", "line"),
+            ("line",),
             (
-                _SOURCE,
                 _c("return_id", "string", "number of the return or cancelled invoice"),
                 _c("line", "int", "place of the line in the source"),
                 who,
@@ -181,16 +175,16 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "one product",
             "product",
             purpose,
-            ("source", "product_id"),
-            (_SOURCE, *_PRODUCT_FACTS),
+            ("product_id",),
+            _PRODUCT_FACTS,
         ),
         Table(
             f"{layer}/customers",
             "one customer that a source or an order names",
             "sales",
             purpose,
-            (who.name,) if who is _CUSTOMER_ID else ("source", who.name),
-            ((who,) if who is _CUSTOMER_ID else (_SOURCE, who)) + _CUSTOMER_FACTS,
+            (who.name,),
+            (who, *_CUSTOMER_FACTS),
         ),
     ]
 
@@ -229,7 +223,7 @@ _ALL = [
         "one line of an order, return or adjustment, as it arrived",
         "sales",
         "all sales analyses",
-        ("source", "line"),
+        ("line",),
         _STAGED_LINES,
         time="ordered_at",
     ),
@@ -261,7 +255,7 @@ _ALL = [
         "one order line that failed a rule, whole, with the reason",
         "sales",
         "mend the source; nothing is lost",
-        ("source", "line"),
+        ("line",),
         (*_STAGED_LINES, _c("reason", "string", "the rule it failed")),
         time="ordered_at",
     ),
