@@ -147,6 +147,18 @@ def test_customers_are_new_in_the_month_of_their_first_purchase(con, shop):
     ]  # fmt: skip
 
 
+def test_credits_before_any_purchase_in_the_data_are_of_earlier_purchases(con, shop):
+    items = "order_id line customer_id product_id ordered_at quantity amount\n"
+    items += "1 1 a mug 2023-02-01 1 10\n2 2 c mug 2023-02-01 1 5"
+    back = "customer_id product_id returned_at amount quantity\n"
+    back += "a mug 2023-01-05 3 1\nb mug 2023-02-05 2 1\na mug 2023-03-05 4 1"
+    moved, _ = shop(items=items, returns=back)
+    frame = engine.frame(con, sales.newcomers(moved))[["who", "net_sales"]]
+    assert frame.values.tolist() == [
+        ["earlier", -3.0], ["earlier", -2.0], ["new", 15.0], ["returning", -4.0],
+    ]  # fmt: skip
+
+
 def test_new_returning_and_unknown_add_up_to_the_net_sales_of_the_month(con, shop):
     moved, placed = shop()
     by_who = engine.frame(con, sales.newcomers(moved)).groupby("month")["net_sales"].sum()

@@ -140,10 +140,11 @@ def settle(months: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
 
 
 def newcomers(moved: ibis.Table) -> ibis.Table:
-    """One month: customers and net sales by `who`: new, returning, or unknown (none named).
+    """One month: customers and net sales by `who`: new, returning, earlier, unknown (none named).
 
     A customer is new in the month of the first purchase in the data. What comes back is
-    subtracted in the month it came back, so the three add up to the net sales of the month.
+    subtracted in the month it came back; where nothing was bought up to then, the purchase lies
+    before the data: *earlier*. The four add up to the net sales of the month.
 
     Columns: month, who, customers (who bought in the month), net_sales.
     """
@@ -156,7 +157,8 @@ def newcomers(moved: ibis.Table) -> ibis.Table:
     who = ibis.cases(
         (joined.customer_id.isnull(), "unknown"),
         (joined.month == joined.first_month, "new"),
-        else_="returning",
+        (joined.month > joined.first_month, "returning"),
+        else_="earlier",
     )
     buyer = ibis.ifelse(joined.gross > 0, joined.customer_id, None)
     return (
@@ -288,7 +290,7 @@ def last_month_note(months: pd.DataFrame) -> str:
 
 def ordered(newcomers: pd.DataFrame) -> pd.DataFrame:
     """`newcomers` with returning customers first, then new ones, then sales that name nobody."""
-    place = newcomers["who"].map({"returning": 0, "new": 1, "unknown": 2})
+    place = newcomers["who"].map({"returning": 0, "new": 1, "unknown": 2, "earlier": 3})
     by_place = newcomers.assign(place=place).sort_values(["place", "month"], ignore_index=True)
     return by_place.drop(columns="place")
 
