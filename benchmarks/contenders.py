@@ -24,7 +24,7 @@ WRITTEN = {  # what lines.py compares
                 "reverses", "reverses_line::BIGINT"],
     "orders": ["order_id", "customer_key", "ordered_at::TIMESTAMP", "channel",
                "country::VARCHAR", "lines::BIGINT", MONEY.format("amount")],
-    "quarantine": ["source", "line", "reason::VARCHAR"],
+    "quarantine": ["line", "reason::VARCHAR"],
     "customers": ["customer_key"],
     "products": ["product_id", "product_name", "category", "is_product"],
     "ledger": ["fate", "reason", '"rows"::BIGINT', MONEY.format("amount")],
@@ -33,7 +33,7 @@ WRITTEN = {  # what lines.py compares
             MONEY.format("sales"), "round(r_score, 4)", "round(f_score, 4)", "round(m_score, 4)",
             "rfm", "tier", "is_high_rfm_raw", "is_dormant", "is_lapsing_valuable"],
 }  # fmt: skip
-FACTS = ("order_items", "returns", "orders", "quarantine")  # in month folders, both write them so
+FACTS = ("order_items", "returns", "orders")  # in month folders, both write them so
 SETTINGS = {"threads": 2, "memory": "4GB"}  # memory: as in params.yaml
 
 
@@ -55,26 +55,38 @@ def ours(folder: Path, out: Path) -> None:
         return engine.write(con, rows, path, lookup(f"{layer}/{name}"))
 
     lines = engine.scan(con, folder / LINES)
-    records = engine.lift(con, empty("staged/customers"), "records")
-    catalogue = engine.lift(con, empty("staged/products"), "catalogue")
+    source, nothing = clean.Source(), dict.fromkeys(("customers", "products"), 0)
+    staged = {n: engine.lift(con, empty(f"staged/{n}"), f"no_{n}") for n in nothing}
+    unread = engine.lift(con, empty("staged/unread"), "unread")
     repeats = engine.hold(con, clean.duplicates(lines), "repeats")
     dropped = engine.hold(con, clean.dropped(repeats, ["keep"]), "dropped")
-    drafts = engine.hold(con, clean.drafts(clean.judge(lines, dropped)), "drafts")
-    mixed = engine.hold(con, clean.mixed_orders(drafts), "mixed")
-    judged = clean.judge(lines, dropped, mixed)
-    orders, rest = clean.orders(drafts), engine.hold(con, clean.rest(judged), "rest")
-    ledger = engine.frame(con, clean.ledger(orders, rest))
-    equals = clean.judge(clean.equals(lines, rest), dropped, mixed)
+    drafts = engine.hold(con, clean.drafts(clean.judge(lines, dropped, source=source)), "drafts")
+    odd = engine.hold(con, clean.odd_orders(drafts), "odd")
+    judged = clean.judge(lines, dropped, odd, source=source)
+    orders, rest = clean.orders(drafts, odd), engine.hold(con, clean.rest(judged), "rest")
+    arrived = {"order_lines": lines.count().execute(), **nothing}
+    marked = {name: clean.marks(name, rows, source) for name, rows in staged.items()}
+    suspects = clean.all_suspects(judged, rest, marked, orders, source)
+    suspects = engine.hold(con, suspects, "suspects")
+    ledger = engine.frame(con, clean.ledger(orders, rest, suspects, arrived))
+    equals = clean.judge(clean.equals(lines, rest), dropped, odd, source=source)
     reversed = engine.hold(con, clean.reversals(equals, rest), "reversed")
-    sold = write("order_items", clean.items(judged, repeats))
-    write("orders", orders)
-    back = write("returns", clean.returns(rest, reversed))
-    waiting = write("quarantine", clean.quarantine(rest))
-    write("customers", clean.customers(records, orders, rest))
-    write("products", clean.products(lines, catalogue, non_products=[]))
-    write("ledger", ledger)
-    arrived = con.con.execute(f"SELECT count(*) FROM ({con.compile(lines)})").fetchall()[0][0]
-    clean.balance(ledger, rows_in=arrived, sale=sold, returned=back, quarantined=waiting)
+    made = {
+        "order_items": clean.items(judged, repeats),
+        "orders": orders,
+        "returns": clean.returns(rest, reversed),
+        "quarantine": clean.quarantine(suspects),
+        "issues": clean.issues(suspects, unread, source),
+        "customers": clean.customers(
+            clean.kept(staged["customers"], suspects, "customers"), [orders, rest], source
+        ),
+        "products": clean.products(
+            lines, clean.kept(staged["products"], suspects, "products"), non_products=[]
+        ),
+        "ledger": ledger,
+    }
+    written = {name: write(name, rows) for name, rows in made.items()}
+    clean.balance(ledger, arrived=arrived, written=written)
 
     def named(name):
         return engine.scan(con, out / name).rename(customer_id="customer_key")

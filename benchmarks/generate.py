@@ -49,6 +49,7 @@ SELECT 'benchmark' AS source,
        'Category ' || product(goods) // 250 AS category,
        (units(goods) - (is_return AND u(i, 10) < 0.5)::INT)::DECIMAL(18, 4) AS quantity,
        ((100 + hash(product(goods)) % 50000) / 100)::DECIMAL(18, 4) AS unit_price,
+       round(quantity * unit_price, 4)::DECIMAL(18, 4) AS amount,
        date_trunc('second', TIMESTAMP '{month}' + to_microseconds(floor(
            (i // {block} * {block} - {first} + {block} / 2 * second(i)::INT)
            / ({last} - {first} + {block}) * {microseconds})::BIGINT)) AS ordered_at,
@@ -67,24 +68,29 @@ def lines(n: int, folder: Path, *, threads: int = 2, memory: str = "1GB") -> Non
     (half of them of an earlier line, exactly), 0.5 % exact duplicates and 1 % of the lines
     without a customer.
     """
+    with duckdb.connect(config={"threads": threads, "memory_limit": memory}) as db:
+        for start, query in months(db, n):
+            part = folder / f"month={start:%Y-%m}" / "part.parquet"
+            part.parent.mkdir(parents=True, exist_ok=True)
+            db.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
+
+
+def months(db: duckdb.DuckDBPyConnection, n: int) -> list[tuple[date, str]]:
+    """The first day of each month and the query of its lines; makes the macros they use."""
     back = max(n // 100, BLOCK) // 20 * 20 + BLOCK + 1
     facts = {"block": BLOCK, "customers": max(n // 40, 1), "products": PRODUCTS, "back": back,
              "returns": RETURNS, "duplicates": DUPLICATES, "nobody": NOBODY}  # fmt: skip
-    with duckdb.connect(config={"threads": threads, "memory_limit": memory}) as db:
-        db.execute(MACROS.format(**facts))
-        blocks = -(-n // BLOCK)
-        for month in range(MONTHS):
-            first, last = (BLOCK * (blocks * m // MONTHS) for m in (month, month + 1))
-            _write_month(db, folder, month, first, min(last, n), facts)
-
-
-def _write_month(db, folder: Path, month: int, first: int, last: int, facts: dict) -> None:
-    start, end = (date(FIRST_YEAR + m // 12, m % 12 + 1, 1) for m in (month, month + 1))
-    part = folder / f"month={start:%Y-%m}" / "part.parquet"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    span = (end - start).days * 86_400 * 10**6
-    query = LINES.format(**facts, month=start, first=first, last=last, microseconds=span)
-    db.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
+    db.execute(MACROS.format(**facts))
+    blocks, queries = -(-n // BLOCK), []
+    for month in range(MONTHS):
+        first, last = (BLOCK * (blocks * m // MONTHS) for m in (month, month + 1))
+        start, end = (date(FIRST_YEAR + m // 12, m % 12 + 1, 1) for m in (month, month + 1))
+        span = (end - start).days * 86_400 * 10**6
+        query = LINES.format(
+            **facts, month=start, first=first, last=min(last, n), microseconds=span
+        )
+        queries.append((start, query))
+    return queries
 
 
 if __name__ == "__main__":

@@ -31,17 +31,17 @@ TARGETS = [  # (what, measure, better, worse, limit); ratio = worse ÷ better, a
 MOST_SCANS = 9.0  # ours ÷ scan, wall time, at most
 
 
-def measured(name: str, folder: Path) -> dict:
+def measured(name: str, folder: Path, script: str = contenders.__file__) -> dict:
     """Wall and CPU seconds and peak memory in GB of one contender in its own process."""
-    command = [sys.executable, contenders.__file__, name, str(folder)]
+    command = [sys.executable, script, name, str(folder)]
     started = time.perf_counter()
     child = subprocess.Popen(command)
     _, status, used = os.wait4(child.pid, 0)
     wall = time.perf_counter() - started
     if status:
         sys.exit(f"contender {name} failed")
-    kilobytes = used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "memory": kilobytes / 1e6}
+    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes; Linux says KiB
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "memory": peak / 1e9}
 
 
 def best(folder: Path, runs: int) -> dict[str, dict]:

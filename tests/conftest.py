@@ -1,12 +1,16 @@
-"""Shared by all tests: the project, the public data, and one whole run of the demo."""
+"""Shared by all tests: the project, the public data, one whole run of the demo, and `Bench`."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,6 +59,100 @@ def call(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     return subprocess.run(
         command, cwd=folder, env=env | environment, capture_output=True, text=True, timeout=900
     )
+
+
+@dataclass
+class Bench:
+    """Stands in for `Stage` where a test runs the cells of a notebook on tables of its own.
+
+    `tables` are what the notebook reads, by place; what it writes goes through the engine into
+    `folder`, so that schema and key are checked, and can be read with `out`.
+    """
+
+    con: object
+    folder: Path
+    tables: dict = field(default_factory=dict)
+    params: dict = field(default_factory=dict)
+    run: dict = field(default_factory=lambda: {"as_of": "auto", "currency": "CNY"})
+    source: object = None
+    extended: tuple = ()
+    as_of: date = date(2024, 12, 31)
+    seed: int = 1
+    written: dict = field(default_factory=dict)
+    facts: dict = field(default_factory=dict)
+    keys: object = field(default_factory=lambda: SimpleNamespace(pseudonym=b"k"))
+
+    def layer(self, layer: str) -> dict:
+        places = {place.partition("/"): rows for place, rows in self.tables.items()}
+        return {name: rows for (at, _, name), rows in places.items() if at == layer}
+
+    def table(self, name: str):
+        return next(rows for place, rows in self.tables.items() if place.endswith(f"/{name}"))
+
+    def write(self, name: str, rows) -> None:
+        from crm import engine
+        from crm.tables import lookup
+
+        place = name if "/" in name else f"{self.at}/{name}"
+        schema = lookup(place, self.extended)
+        short = place.split("/")[-1]
+        self.written[short] = engine.write(self.con, rows, self.folder / place, schema)
+
+    def write_all(self, layer: str, tables: dict) -> None:
+        for name, rows in tables.items():
+            self.write(f"{layer}/{name}", rows)
+
+    def out(self, place: str):
+        """A table that was written."""
+        from crm import engine
+
+        return engine.scan(self.con, self.folder / place)
+
+    def frame(self, expr):
+        from crm import engine
+
+        return engine.frame(self.con, expr)
+
+    def row(self, expr) -> dict:
+        return self.frame(expr).to_dict("records")[0]
+
+    def hold(self, expr):
+        from crm import engine
+
+        self.names = getattr(self, "names", 0) + 1
+        return engine.hold(self.con, expr, f"_{self.at}_{id(self)}_{self.names}")
+
+    def lift(self, frame):
+        from crm import engine
+
+        self.names = getattr(self, "names", 0) + 1
+        return engine.lift(self.con, frame, f"_{self.at}_{id(self)}_{self.names}")
+
+    def counts(self, tables: dict) -> dict:
+        return {name: int(rows.count().execute()) for name, rows in tables.items()}
+
+    def metrics(self, **values) -> None:
+        self.facts |= values
+
+    def save_run(self, **facts) -> None:
+        self.run |= facts
+
+    def show(self, *arguments, **options) -> None:
+        """Pages have tests of their own."""
+
+    say = tiles = show
+
+    def execute(self, name: str, **names) -> dict:
+        """Run the cells of a notebook but its setup; returns the names that they define."""
+        self.at = {"ingest": "staged", "identity": "tables"}.get(name, name)
+        book = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
+        names |= {"stage": self}
+        for cell in book["cells"]:
+            text = "".join(cell["source"])
+            is_setup = "import Stage" in text or text.strip() == "params = {}"
+            if cell["cell_type"] == "code" and not is_setup:
+                exec(compile(text, f"notebooks/{name}.ipynb", "exec"), names)
+        return names
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
@@ -29,7 +29,7 @@ from crm.project import (
     read_yaml,
     table_name,
 )
-from crm.tables import TABLES, TYPES, check, empty
+from crm.tables import RECORDS, TABLES, TYPES, Column, Table, check, empty
 from crm.use import stage_table
 from crm.wording import keys
 
@@ -47,7 +47,7 @@ ANALYSES = sorted({spec.module for spec in KEYED.values()} | {"simulate"})
 RUN_FILE = "data/staged/run.json"
 
 STAGE_KEYS = ["desc", "cmd", "deps", "params", "outs", "metrics"]
-INTERPOLATED = ("ingest", "clean", "identity")  # may say ${run.source}
+INTERPOLATED = ("ingest", "clean", "identity", "quality")  # may say ${run.source}
 UNTRACKED = ("run.engine", "run.threads", "run.memory")  # no result may depend on them
 UNLISTED = ("stage", "engine", "run", "project")  # no deps on purpose: architecture, section 4
 
@@ -86,7 +86,7 @@ MAY_IMPORT = {  # architecture, section 2; modules that are not here are held by
     "tables": set(),
     "wording": set(),
 }
-ONLY_RUN = {"run", "site", "track", "use", "simulate", "stage"}  # imported by run.py alone
+ONLY_RUN = {"run", "site", "track", "use", "simulate", "stage", "pull"}  # imported by run.py alone
 HOME_OF = {"papermill": "run.py", "mlflow": "track.py"}
 HEAVY = {"pandas", "ibis", "duckdb", "mlflow", "papermill", "altair", "vl_convert"}
 LIGHT = ("run", "project", "wording", "mapping", "use", "track")  # start without the above
@@ -96,7 +96,9 @@ PARQUET = re.compile(
 OPENS_PARQUET = {
     "engine.py": "the one reader and writer of our tables",
     "raw.py": "what a source system sent",
-    "simulate.py": "what the demo's source system would send",
+    "pull.py": "what a source system gave when asked",
+    "ingest.py": "the values of a raw file, converted once and thrown away",
+    "simulate/files.py": "what the demo's source systems would send",
 }
 
 LARGEST = 1024 * 1024
@@ -520,12 +522,21 @@ def named(cell: Cell, *methods: str) -> list[tuple[str | None, str]]:
     return found
 
 
+def layer_of(paths: tuple[str, ...], layer: str) -> set[str]:
+    """The declared tables of one layer, as `stage.layer` and `stage.write_all` take them."""
+    return {p for p in paths if p.startswith(f"data/{layer}/") and table_name(p) in TABLES}
+
+
 def catalogue_problems(spec: Spec, cells: list[Cell]) -> list[str]:
-    """Tables used and not declared, or declared and not used."""
+    """Tables used and not declared, or declared and not used.
+
+    `stage.layer("clean")` reads every declared table of the layer, and `stage.write_all` may
+    write each of them.
+    """
     wrong = []
-    for key, methods, resolve in (
-        ("deps", ("table", "read"), spec.dep),
-        ("outs", ("write", "save"), spec.out),
+    for key, methods, whole, resolve in (
+        ("deps", ("table", "read"), "layer", spec.dep),
+        ("outs", ("write", "save"), "write_all", spec.out),
     ):
         paths = spec.deps if key == "deps" else spec.outs
         declared = {p for p in paths if p.startswith("data/") and p != RUN_FILE}
@@ -538,6 +549,14 @@ def catalogue_problems(spec: Spec, cells: list[Cell]) -> list[str]:
                 wrong.append(f"{where}: {error}")
             if name is None:
                 wrong.append(f"{where}: the name of a table must be a literal")
+        for name, where in (found for cell in code(cells) for found in named(cell, whole)):
+            tables = layer_of(paths, name) if name else set()
+            used |= tables
+            if not tables:
+                said = (
+                    f"no table of the layer {name!r} is declared" if name else "no literal layer"
+                )
+                wrong.append(f"{where}: {said}")
         wrong += [
             f"dvc.yaml, {spec.name}, {key}: no cell of the notebook uses {path}"
             for path in sorted(declared - used)
@@ -559,6 +578,19 @@ def test_undeclared_unused_and_computed_names_are_found():
     assert "line 2: the name of a table must be a literal" in said
     assert "outs: no cell of the notebook uses data/x/out" in said
     assert said.count("|") == 3
+
+
+def test_a_layer_stands_for_its_declared_tables_and_must_have_some():
+    deps = ("data/staged/events", "data/staged/tickets.parquet", "data/clean/orders")
+    spec = Spec("clean", "", deps, ("data/clean/events", "data/clean/ledger.parquet"), None, ())
+    text = 'a = stage.layer("staged")\nstage.write_all("clean", a)\nstage.table("clean/orders")'
+    assert catalogue_problems(spec, [Cell("clean", 0, "a", "code", text)]) == []
+    odd = 'stage.layer("stage")\nstage.write_all(name, a)\nstage.read("orders")'
+    said = " | ".join(catalogue_problems(spec, [Cell("clean", 0, "a", "code", odd)]))
+    assert "line 1: no table of the layer 'stage' is declared" in said
+    assert "line 2: no literal layer" in said
+    assert "deps: no cell of the notebook uses data/staged/events" in said
+    assert "outs: no cell of the notebook uses data/clean/events" in said
 
 
 @each_keyed
@@ -624,7 +656,8 @@ def frame_problems(name: str, cells: list[Cell]) -> list[str]:
     if [ast.unparse(node) for _, node in made] != [f"Stage({name!r}, params)"]:
         wrong.append(f'{file}: needs one `Stage("{name}", params)`')
     tagged = {id(cell): "plumbing" in cell.tags for cell in cells}
-    saving = [c for c in code(cells) if calls(c.tree, "stage", "write", "save", "save_run")]
+    writes = ("write", "write_all", "save", "save_run")
+    saving = [c for c in code(cells) if calls(c.tree, "stage", *writes)]
     plumbing = [cell for cell, _ in made] + saving
     wrong += [f"{c.at()}: is not tagged plumbing" for c in plumbing if not tagged[id(c)]]
     answers = [cell for cell in cells if "answer" in cell.tags]
@@ -906,12 +939,12 @@ def test_the_shared_modules_import_downward_only():
 
 
 def test_only_run_imports_what_has_a_command():
-    starts = {("__main__", "run"), ("site", "site")}  # a package may import its own parts
     none(
         f"{place(path, line)}: only run.py imports {found}"
         for module, path, found, line in [*all_ours(), *_of_main()]
-        if found in ONLY_RUN and module != "run" and (module, found) not in starts
-    )
+        if found in ONLY_RUN and module not in ("run", found)  # a package imports its own parts
+        and (module, found) != ("__main__", "run")
+    )  # fmt: skip
 
 
 def _of_main() -> list[tuple[str, Path, str, int]]:
@@ -942,7 +975,7 @@ def test_the_runner_alone_knows_papermill_and_track_alone_mlflow():
 def test_parquet_is_opened_by_the_engine_and_at_the_source_alone():
     wrong = []
     for path in sorted(SRC.rglob("*.py")):
-        if path.name in OPENS_PARQUET:
+        if path.relative_to(SRC).as_posix() in OPENS_PARQUET:
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             wrong += [f"{place(path, number)}: {line.strip()}"] if PARQUET.search(line) else []
@@ -976,15 +1009,21 @@ def table_problems(table) -> list[str]:
     wrong = [f"no {w}" for w in ("row", "owner", "purpose", "key") if not getattr(table, w)]
     wrong += [f"key {name!r} is no column" for name in table.key if name not in table.names]
     wrong += [f"column {n!r} twice" for n, times in Counter(table.names).items() if times > 1]
-    if table.time and (table.time not in table.names or table[table.time].type != "timestamp"):
-        wrong.append(f"time {table.time!r} is no timestamp column")
+    days = [column.name for column in table.columns if column.type in ("timestamp", "date")]
+    if table.time and table.time not in days:
+        wrong.append(f"time {table.time!r} is no column of dates")
+    wrong += [f"same {name!r} is no column" for name in table.same if name not in table.names]
     for column in table.columns:
         wrong += [f"column {column.name!r} has no about"] * (not column.about.strip())
         wrong += [f"column {column.name!r} is of no known type"] * (column.type not in TYPES)
         if column.personal and not table.name.startswith("vault/"):
             wrong.append(f"column {column.name!r} is personal, outside the vault")
-        if column.codes and column.type != "string":
-            wrong.append(f"column {column.name!r} has codes but is no string")
+        if (column.codes or column.free) and column.type != "string":
+            wrong.append(f"column {column.name!r} has codes or free text but is no string")
+        if column.codes and column.free:
+            wrong.append(f"column {column.name!r} has codes and free text")
+        if column.unit and column.type in ("string", "bool", "date", "timestamp"):
+            wrong.append(f"column {column.name!r} has a unit but is no number")
     return [f"src/crm/tables.py, {table.name}: {finding}" for finding in wrong]
 
 
@@ -995,8 +1034,68 @@ def test_every_table_says_what_it_is_and_an_empty_one_passes(name):
     check(name, empty(name))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"owner": ""}, "no owner"),
+        ({"purpose": ""}, "no purpose"),
+        ({"row": ""}, "no row"),
+        ({"key": ("odd",)}, "key 'odd' is no column"),
+        ({"time": "n"}, "time 'n' is no column of dates"),
+        ({"same": ("odd",)}, "same 'odd' is no column"),
+        ({"columns": (Column("id", "int", ""),)}, "column 'id' has no about"),
+        ({"columns": (Column("id", "text", "x"),)}, "column 'id' is of no known type"),
+        ({"columns": (Column("id", "int", "x", codes=("a",)),)}, "has codes or free text but"),
+        ({"columns": (Column("id", "string", "x", unit="m"),)}, "has a unit but is no number"),
+        ({"columns": (Column("id", "string", "x", personal=True),)}, "is personal, outside"),
+        ({"columns": (Column("id", "string", "x", codes=("a",), free=True),)}, "codes and free"),
+    ],
+)
+def test_a_schema_that_leaves_something_out_is_found(change, said):
+    columns = (Column("id", "string", "x"), Column("n", "int", "x"))
+    made = Table("clean/x", "one x", "sales", "to see", ("id",), columns)
+    assert table_problems(made) == []
+    assert any(said in finding for finding in table_problems(replace(made, **change)))
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_has_the_same_columns_in_each_layer_but_for_who_it_is_about(name):
+    staged, clean, final = (TABLES[f"{layer}/{name}"] for layer in ("staged", "clean", "tables"))
+    assert staged.names[:2] == ["source", "line"]
+    assert clean.names == staged.names[1:]
+    whose = [n.replace("customer_key", "customer_id") for n in clean.names]
+    assert final.names == whose
+    same = {(table.row, table.owner, table.time) for table in (staged, clean, final)}
+    assert len(same) == 1
+
+
+def test_no_analysis_sees_a_key_of_the_source():
+    """Facts of the last layer name customers by pseudonym; only the map knows both."""
+    none(
+        f"src/crm/tables.py, {name}: has customer_key"
+        for name, table in TABLES.items()
+        if name.startswith(("tables/", "features/")) and "customer_key" in table.names
+        and name != "tables/identity_map"
+    )  # fmt: skip
+
+
+def test_every_record_goes_through_every_layer_as_declared():
+    wrong = []
+    for stage, read, written in (
+        ("ingest", "", "staged"), ("clean", "staged", "clean"), ("identity", "clean", "tables"),
+    ):  # fmt: skip
+        for key, layer in (("deps", read), ("outs", written)):
+            paths = {table_name(p) for p in getattr(SPECS[stage], key) if p.startswith("data/")}
+            wrong += [
+                f"dvc.yaml, {stage}, {key}: {layer}/{name} is missing"
+                for name in RECORDS
+                if layer and f"{layer}/{name}" not in paths
+            ]
+    none(wrong)
+
+
 def test_every_written_table_has_a_schema_and_every_schema_is_written():
-    exempt = ("data/models/", "data/raw/", RUN_FILE)
+    exempt = ("data/models/", "data/raw/", "data/truth/", RUN_FILE)
     outs = [(stage, path) for stage, spec in SPECS.items() for path in spec.outs]
     written = {p: s for s, p in outs if p.startswith("data/") and not p.startswith(exempt)}
     names = {table_name(path): path for path in written}

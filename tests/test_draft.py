@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import xlsxwriter
 from crm import ingest, mapping
 from crm.draft import draft, mask
 from crm.mapping import SourceError
+from crm.tables import lookup
 
 PUBLIC = os.environ.get("CRM_PUBLIC_DATA")
 
@@ -42,18 +44,21 @@ def raw(tmp_path):
 
 @pytest.fixture
 def usable(tmp_path):
-    """Draft, save, load and check: the mapping and the staged tables."""
+    """Draft, answer what only a person knows, load: the mapping and the staged tables."""
 
     def _usable(*files: Path):
         con = ibis.duckdb.connect()
         text = draft(con, "shop", list(files))
         path = tmp_path / "shop" / "mapping.yaml"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text.replace('""', "answered"), encoding="utf-8")
         read = mapping.load(path)
         return text, read, ingest.open_source(con, read, files[0].parent)
 
     return _usable
+
+
+ANY_ORDERS = "Order ID,SKU,Qty,Price,Order Date\n1,A1,1,2,2024-01-05\n"
 
 
 def feeds(read: mapping.Mapping, place: int = 0) -> dict[str, mapping.Feed]:
@@ -81,6 +86,21 @@ def test_chinese_orders_and_customers_give_a_mapping_that_works(usable, raw):
     assert dict(people["gender"].codes) == {"男": "male", "女": "female"}
     assert tables["order_lines"].count().execute() == 2
     assert "not mapped: 备注" in text
+
+
+def test_why_and_on_what_terms_are_asked_and_a_draft_without_answers_is_refused(raw, tmp_path):
+    text = draft(ibis.duckdb.connect(), "shop", [raw("orders.csv", ANY_ORDERS)])
+    for asked in ("on what terms may the data be used?", "why is this source accepted?"):
+        assert f"# QUESTION: {asked}" in text
+    path = tmp_path / "shop" / "mapping.yaml"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    read, problems = mapping.check(path)
+    assert read is None
+    assert [problem.found for problem in problems] == [
+        "no `licence`", "no value for `relevance`", "no value for `reliability`",
+        "no value for `timeliness`",
+    ]  # fmt: skip
 
 
 def test_no_personal_value_stands_in_a_draft(usable, raw):
@@ -128,7 +148,7 @@ def test_a_western_encoding_is_a_guess_that_asks(usable, raw):
     text, read, tables = usable(
         raw("orders.csv", "Order,SKU,Qty,Price,Date\n1,Café crème,1,2,31.12.2024\n", "latin-1")
     )
-    assert read.files[0].encoding == "iso8859-1"
+    assert read.files[0].encoding == "cp1252"
     assert "QUESTION: the encoding is a guess" in text
     assert tables["order_lines"].to_pandas()["product_id"].tolist() == ["Café crème"]
 
@@ -209,6 +229,122 @@ def test_kinds_of_lines_are_proposed_with_a_question_and_no_default(usable, raw)
     assert "QUESTION: does each value mean this?" in text
 
 
+def test_codes_are_proposed_where_their_meaning_is_known(usable, raw):
+    people = PEOPLE.replace("女", "M").replace("男", "保密")
+    _, read, _ = usable(raw("orders.csv", ORDERS), raw("people.csv", people))
+    gender = feeds(read, 1)["gender"]
+    assert dict(gender.codes) == {"保密": "unknown", "M": "male"}
+    assert gender.default is None  # what is not listed is unread, and told
+
+
+def test_a_code_without_a_known_meaning_is_left_out_and_asked_about(raw):
+    people = raw("people.csv", PEOPLE.replace("女", "X"))
+    text = draft(ibis.duckdb.connect(), "shop", [people])
+    assert 'codes: {"男": male}' in text
+    assert '# QUESTION: add to `codes` what this means: "X"' in text
+
+
+def test_prices_in_cents_are_asked_about(usable, raw):
+    text, read, _ = usable(raw("orders.csv", ANY_ORDERS.replace("Price", "price_fen")))
+    assert feeds(read)["unit_price"].unit == "cent"
+    assert "# QUESTION: is it in cents?" in text
+
+
+def test_an_amount_may_stand_for_the_price(usable, raw):
+    text, read, tables = usable(
+        raw("orders.csv", "订单号,商品编码,数量,金额,下单时间\n1,A1,2,5,2024-01-05\n")
+    )
+    assert feeds(read)["amount"].column == "金额"
+    assert "unit_price" not in text
+    assert tables["order_lines"].to_pandas()["unit_price"].tolist() == [2.5]
+
+
+def test_a_missing_required_field_may_stand_in_a_second_file(raw):
+    head = "订单号,商品编码,数量,单价\n1,A1,2,5\n"
+    text = draft(ibis.duckdb.connect(), "shop", [raw("lines.csv", head)])
+    assert "join: {path: FILE, on: COLUMN}" in text
+
+
+# --- records and further kinds of files
+
+TICKET = {
+    "ticket_no": "T1",
+    "customer": {"id": "C1"},
+    "type": "投诉",
+    "times": {"opened": "2024-01-05 10:00:00", "closed": "2024-01-06 10:00:00"},
+    "content": "call 110",
+}
+
+
+@pytest.mark.parametrize("file", ["tickets.jsonl", "tickets.ndjson"])
+def test_tickets_in_json_lines_are_known_by_their_number(usable, raw, file):
+    _, read, tables = usable(raw("orders.csv", ORDERS), raw(file, json.dumps(TICKET)))
+    assert read.files[1].table == "tickets"
+    assert {name: feed.column for name, feed in feeds(read, 1).items()} == {
+        "ticket_id": "ticket_no", "customer_key": "customer.id", "kind": "type",
+        "opened_at": "times.opened", "resolved_at": "times.closed", "text": "content",
+    }  # fmt: skip
+    assert tables["tickets"].to_pandas()["kind"].tolist() == ["complaint"]
+
+
+def test_the_records_of_an_api_page_are_found(usable, raw):
+    page = {"code": 0, "data": {"items": [TICKET, TICKET | {"ticket_no": "T2"}], "page": {"n": 1}}}
+    _, read, tables = usable(raw("orders.csv", ORDERS), raw("tickets.json", json.dumps(page)))
+    assert read.files[1].records == "data.items"
+    assert tables["tickets"].count().execute() == 2
+
+
+def test_an_api_page_with_two_lists_asks_which(usable, raw):
+    page = {"people": [{"id": 1}], "tickets": [TICKET, TICKET | {"ticket_no": "T2"}]}
+    text, read, _ = usable(raw("orders.csv", ORDERS), raw("tickets.json", json.dumps(page)))
+    assert read.files[1].records == "tickets"
+    assert "QUESTION: are these the records? There are also: people" in text
+
+
+RECORDS = {
+    "events": "user_id,event_time,event,page\nC1,2024-01-05 10:00:00,pageview,p\n",
+    "reviews": "评价编号,客户编号,商品编码,评价时间,星级,内容\nR1,C1,P1,2024-01-05,5,好\n",
+    "surveys": "答卷编号,客户编号,提交时间,问卷,得分\nD1,C1,2024-01-05,NPS,9\n",
+    "campaigns": "活动编号,活动名称,开始日期,结束日期\nH1,年货节,2024-01-05,2024-01-09\n",
+    "campaign_contacts": "campaign,member,send_time,group\nH1,C1,2024-01-05 10:00:00,T\n",
+    "coupons": "券编号,券名称,使用门槛,面额\nQ1,满减,300,40\n",
+    "discounts": "订单号,券编号,核销时间,优惠金额\nA1,Q1,2024-01-05,40\n",
+    "spend": "day,channel,cost,impressions\n2024-01-05,web,3.5,100\n",
+    "touchpoints": "客户编号,触点时间,渠道\nC1,2024-01-05 10:00:00,web\n",
+    "leads": "lead_id,created_at,stage,source\nL1,2024-01-05 10:00:00,won,web\n",
+    "consents": "客户编号,授权目的,是否同意,时间\nC1,营销推送,是,2024-01-05\n",
+    "points": "客户编号,变动时间,变动积分\nC1,2024-01-05 10:00:00,-5\n",
+    "usage": "客户编号,日期,模块,会话数\nC1,2024-01-05,报表,3\n",
+    "interactions": "客户编号,时间,沟通方式,发起方\nC1,2024-01-05 10:00:00,电话,客户发起\n",
+}
+
+
+@pytest.mark.parametrize("table", RECORDS)
+def test_records_that_the_columns_make_plain_are_proposed_and_can_be_used(usable, raw, table):
+    _, read, tables = usable(raw("orders.csv", ORDERS), raw(f"{table}.csv", RECORDS[table]))
+    assert read.files[1].table == table
+    (row,) = tables[table].to_pyarrow().to_pylist()
+    needed = [c.name for c in lookup(f"staged/{table}").columns if c.required]
+    assert all(row[name] is not None for name in needed)
+
+
+def test_orders_with_a_coupon_stay_orders(usable, raw):
+    head = "Order ID,SKU,Qty,Price,Order Date,Coupon Code,Customer ID\n1,A1,1,2,2024-01-05,Q1,C1\n"
+    _, read, _ = usable(raw("orders.csv", head))
+    assert read.files[0].table == "order_lines"
+
+
+def test_a_date_of_birth_is_proposed_and_its_samples_are_masked(usable, raw):
+    people = (
+        PEOPLE.replace("城市", "出生日期")
+        .replace("北京", "1990-01-02")
+        .replace("上海", "1991-01-02")
+    )
+    text, read, _ = usable(raw("orders.csv", ORDERS), raw("people.csv", people))
+    assert feeds(read, 1)["birth_date"].column == "出生日期"
+    assert "1990" not in text
+
+
 def test_odd_headers_are_quoted(usable, raw):
     _, read, _ = usable(
         raw("orders.csv", '"Order ID: #",SKU,Qty,Price,"Date [local]"\n1,A,1,2,2024-01-05\n')
@@ -248,4 +384,4 @@ def test_the_draft_of_online_retail_works_and_asks(usable):
     assert feeds(read)["kind"].starts_with == (("A", "adjustment"), ("C", "return"))
     assert feeds(read)["customer_key"].strip_suffix == ".0"
     assert tables["order_lines"].count().execute() == 541_909
-    assert text.count("# QUESTION") == 4
+    assert text.count("# QUESTION") == 6

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from conftest import Bench
 from test_engine import found, literal
 
 from crm import engine, identity, vault
-from crm.tables import lookup
+from crm.tables import RECORDS, lookup
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,42 @@ def test_a_doubled_key_stops_the_run(con, joined):
     facts = engine.frame(con, identity.coverage(*joined(identities=MAP + "1 z")))
     with pytest.raises(identity.IdentityError, match="4 orders went into the join, 5 came out"):
         identity.assert_whole(facts.to_dict("records")[0])
+
+
+def test_every_table_that_names_a_customer_gets_the_pseudonym_and_the_others_stay(con):
+    ids = literal(con, "tables/identity_map", MAP)
+    facts = {
+        "tickets": literal(con, "clean/tickets", "line ticket_id customer_key\n1 T 1\n2 U -"),
+        "campaigns": literal(con, "clean/campaigns", "line campaign_id\n1 H"),
+    }
+    joined = identity.attach_all(facts, ids)
+    assert found(con, joined["tickets"], "ticket_id", "customer_id") == [("T", "a"), ("U", None)]
+    for name, rows in joined.items():
+        assert sorted(rows.columns) == sorted(lookup(f"tables/{name}").names)
+
+
+def test_all_tables_of_the_notebook_lose_their_key_and_no_row(con, tmp_path):
+    names = ("orders", "order_items", "returns", "customers", "products", *RECORDS)
+    rows = {name: literal(con, f"clean/{name}", _one_row(name)) for name in names}
+    bench = Bench(con, tmp_path, {f"clean/{name}": table for name, table in rows.items()})
+    bench.run["source"] = "shop"
+    bench.execute("identity", identity=identity)
+    (whose,) = found(con, bench.out("tables/customers"), "customer_id")[0]
+    for name in names:
+        written = bench.out(f"tables/{name}")
+        assert "customer_key" not in written.columns
+        assert written.count().execute() == 1
+        if "customer_id" in written.columns:
+            assert found(con, written, "customer_id") == [(whose,)]
+
+
+def _one_row(name: str) -> str:
+    """A row of the table with its key, its time and the customer K."""
+    table = lookup(f"clean/{name}")
+    values = {"int": "1", "date": "2023-01-01", "timestamp": "2023-01-01", "bool": "true"}
+    wanted = {*table.key, table.time, "customer_key"} & set(table.names)
+    cells = {c.name: values.get(c.type, "K") for c in table.columns if c.name in wanted}
+    return f"{' '.join(cells)}\n{' '.join(cells.values())}"
 
 
 def test_no_orders_are_whole(con, joined):

@@ -42,6 +42,12 @@ def test_published_figures_come_out(retail):
         assert {k: found[k] for k in expected} == expected
 
 
+def test_every_line_is_kept_in_quarantine_or_removed_and_every_cell_was_read(retail):
+    found = json.loads((retail / "reports/metrics/clean.json").read_text())
+    assert found["kept"] + found["quarantined"] + found["removed"] == found["lines"] == 541_909
+    assert json.loads((retail / "reports/metrics/ingest.json").read_text())["unread"] == 0
+
+
 def test_best_fifth_of_customers_bring_three_quarters_of_sales(retail):
     found = json.loads((retail / "reports/metrics/rfm.json").read_text())
     assert round(found["top20_share"], 3) == 0.746

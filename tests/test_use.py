@@ -14,6 +14,8 @@ from crm.project import ProjectError, load_params
 ROOT = Path(__file__).parents[1]
 SHOP = """\
 title: A private shop
+licence: our own
+register: {kind: internal, relevance: sales, reliability: high, timeliness: daily}
 files:
   - table: order_lines
     path: orders.csv
@@ -214,6 +216,49 @@ def test_a_good_source_has_nothing_wrong(root):
     assert use.check(root, "shop") == ([], "shop: nothing wrong; next: crm use shop")
 
 
+def write_orders(root, *rows: str, head="Order,Item,Units,Price,Date") -> None:
+    raw = root / "data/raw/shop"
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / "orders.csv").write_text("\n".join((head, *rows, "")))
+
+
+def test_what_a_good_source_leaves_out_is_noted_before_the_verdict(root):
+    rows = [f"A{i},mug,1,5.00,2023-01-02,x,y" for i in range(40)]
+    rows[3] = rows[3].replace(",1,5.00", ",one,5.00")
+    rows[5] = rows[5].replace(",1,5.00", ",two,5.00")
+    write_orders(root, *rows, head="Order,Item,Units,Price,Date,Note,Till")
+    found, summary = use.check(root, "shop")
+    assert found == []
+    assert summary.splitlines() == [
+        "note: 2 cells of order_lines.quantity, such as 'one', cannot be read: left empty, and on "
+        "the list of issues",
+        "note: orders.csv (order_lines): no field names Note, Till: not read",
+        "shop: nothing wrong; next: crm use shop",
+    ]
+
+
+def test_a_cell_in_a_note_is_masked(root):
+    rows = [f"A{i},mug,1,5.00,2023-01-02" for i in range(40)]
+    write_orders(root, *rows, "A,mug,call 13800001111,5.00,2023-01-02")
+    assert "such as 'call [phone]'" in use.check(root, "shop")[1]
+
+
+def test_too_many_cells_that_cannot_be_read_are_to_mend_and_no_note(root):
+    write_orders(root, "A,mug,one,5.00,2023-01-02", "B,mug,1,5.00,2023-01-02")
+    found, summary = use.check(root, "shop")
+    assert len(found) == 1
+    assert "'one' is not a number" in found[0]
+    assert summary == "shop: 1 to mend"
+
+
+def test_the_share_that_may_be_unread_is_that_of_the_parameters(root):
+    write_orders(root, "A,mug,one,5.00,2023-01-02", "B,mug,1,5.00,2023-01-02")
+    (root / "data/sources/shop/params.yaml").write_text("ingest: {read: {max_unread: 0.5}}\n")
+    found, summary = use.check(root, "shop")
+    assert found == []
+    assert summary.startswith("note: 1 cell of order_lines.quantity, such as 'one'")
+
+
 def test_overrides_are_checked_with_the_source(root):
     (root / "data/sources/shop/params.yaml").write_text("rfmm: {}\n")
     found, _ = use.check(root, "shop")
@@ -238,6 +283,7 @@ def test_a_draft_brings_the_files_that_every_source_has(root):
     made = {path.name for path in (root / "data/sources/new").iterdir()}
     assert made == {
         "mapping.yaml", "params.yaml", "decisions.csv", "corrections.csv", "tombstones.csv",
+        "issues.csv",
     }  # fmt: skip
 
 

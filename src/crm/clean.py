@@ -13,37 +13,67 @@ happen to it, and the ledger proves it (CLN-05, CLN-09).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
 import ibis
 from ibis import _
 
-from crm.tables import STRIDE
+from crm import rules
+from crm.rules import Given, Rule
+from crm.tables import RECORDS, STRIDE, Column, Table, lookup, moment
 
-REMOVED = {  # well-formed, but neither sale nor return
-    "duplicate": "the same line stands earlier, and the mapping says to drop it (CLN-05)",
-    "adjustment": "an entry of the accounts, not a sale",
-    "test": "a test order (CLN-07)",
-}
-QUARANTINED = {  # broke a rule
-    "missing": "a required field is empty (CLN-06)",
-    "price below zero": "an amount may not be negative (CLN-02)",
-    "quantity not above zero": "a sale needs a quantity above zero (CLN-08)",
-    "order of two customers": "one order number names two customers (CLN-08)",
-}
+ORDER_OF_TWO = "order of two customers"
+TEST_AMOUNT = Decimal("0.01")  # an order worth more than nothing but not more than this (Q-45)
+CLICK_SECONDS = 1  # the same thing done to the same target within it is one click (Q-45)
 CONTENT = (  # two lines with the same content are exact duplicates
     "source", "order_id", "kind", "customer_key", "product_id", "product_name", "category",
-    "quantity", "unit_price", "ordered_at", "channel", "country",
+    "quantity", "unit_price", "amount", "ordered_at", "channel", "country",
 )  # fmt: skip
 SAME = ("customer_key", "product_id", "unit_price")  # of a sale and its return, beside the units
 TELLING = ("order_id", "product_id", "quantity", "ordered_at")  # differ in nearly all lines
-REQUIRED = ("order_id", "product_id", "quantity", "unit_price", "ordered_at")
 
 
 class LedgerError(ValueError):
     """Rows were lost or doubled, or too many were quarantined."""
 
 
+@dataclass(frozen=True)
+class Source:
+    """What cleaning must know of a source: its own rules, period, test accounts and policies.
+
+    `policies` says of each table and file, in order, whether exact duplicates are kept or
+    dropped; `tables` are the staged tables that have rows, for rules across tables.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    period: tuple[str, str] | None = None
+    test_accounts: tuple[str, ...] = ()
+    policies: dict[str, list[str]] = field(default_factory=dict)
+    extended: tuple[Column, ...] = ()
+    as_of: date | None = None
+    tables: dict[str, ibis.Table] = field(default_factory=dict)
+
+    def of(self, table: str) -> list[Rule]:
+        """The rules of a table, those of the source last."""
+        return rules.of(table, self.rules)
+
+    def given(self, row: ibis.Table) -> Given:
+        """What the checks of a row compare with."""
+        return Given(row, self.tables, self.period, self.as_of)
+
+
 @ibis.udf.scalar.builtin(name="hash")
 def _hash(row) -> int: ...
+
+
+@ibis.udf.scalar.builtin(name="to_json")
+def _to_json(row) -> str: ...
+
+
+@ibis.udf.scalar.builtin(name="json_extract_string", signature=(("string", "string"), "string"))
+def _json_value(row, path): ...
 
 
 def duplicates(lines: ibis.Table) -> ibis.Table:
@@ -57,6 +87,33 @@ def duplicates(lines: ibis.Table) -> ibis.Table:
     suspects = lines.semi_join(shared, mark == shared.mark)
     place = ibis.row_number().over(group_by=CONTENT, order_by=suspects.line)
     return suspects.mutate(place=place).filter(_.place > 0).select("line")
+
+
+def source(mapping, files, staged: dict[str, ibis.Table], *, as_of: date | None = None) -> Source:
+    """What cleaning must know of a source.
+
+    Parameters
+    ----------
+    mapping
+        The mapping of the source.
+    files
+        `staged/files` as a frame.
+    staged
+        The staged tables, by name.
+    as_of
+        The reference date of the run.
+    """
+    inorder = files.sort_values("number").groupby("table")["duplicates"]
+    filled = set(files.loc[files["rows"] > 0, "table"])
+    return Source(
+        rules=mapping.rules,
+        period=mapping.period,
+        test_accounts=mapping.test_accounts,
+        policies={name: policies.tolist() for name, policies in inorder},
+        extended=mapping.extended,
+        as_of=as_of,
+        tables={name: rows for name, rows in staged.items() if name in filled},
+    )
 
 
 def dropped(repeats: ibis.Table, policies: list[str]) -> ibis.Table:
@@ -82,38 +139,42 @@ def drafts(judged: ibis.Table) -> ibis.Table:
     )
 
 
-def mixed_orders(drafts: ibis.Table) -> ibis.Table:
-    """One order number whose sales name more than one customer: `order_id`."""
-    return drafts.filter(_.customer_key != _.other_key).select("order_id")
+def odd_orders(drafts: ibis.Table) -> ibis.Table:
+    """One order that names two customers, or is worth a cent: `order_id`, `odd` (the rule)."""
+    is_cent = (_.amount > 0) & (_.amount <= TEST_AMOUNT)
+    odd = ibis.cases((_.customer_key != _.other_key, ORDER_OF_TWO), (is_cent, "test amount"))
+    return drafts.select("order_id", odd=odd).filter(_.odd.notnull())
 
 
-def orders(drafts: ibis.Table) -> ibis.Table:
+def orders(drafts: ibis.Table, odd: ibis.Table) -> ibis.Table:
     """One order of one customer, or of nobody named, as in `clean/orders`."""
-    mixed = (drafts.customer_key != drafts.other_key).fill_null(False)
-    return drafts.filter(~mixed).drop("other_key")
+    return drafts.anti_join(odd, "order_id").drop("other_key")
 
 
-def judge(lines: ibis.Table, dropped: ibis.Table, mixed: ibis.Table | None = None) -> ibis.Table:
-    """One line as it arrived, with `amount`, its `fate` and the `reason`.
+def judge(
+    lines: ibis.Table, dropped: ibis.Table, odd: ibis.Table | None = None, *, source: Source
+) -> ibis.Table:
+    """One line as it arrived, with its `fate` and the `reason`: the first rule that it breaks.
 
     Parameters
     ----------
     lines
         `staged/order_lines`.
-    dropped, mixed
-        What `dropped` and `mixed_orders` found; without `mixed` that rule is not applied, as
-        when the orders are first put together.
+    dropped, odd
+        What `dropped` and `odd_orders` found; without `odd` those rules are not applied, as when
+        the orders are first put together.
+    source
+        Its rules, period and test accounts.
     """
     twice = dropped.select(twice=_.line)
     joined = lines.left_join(twice, lines.line == twice.twice)
-    if mixed is None:
-        joined = joined.mutate(torn=ibis.null("string"))
+    if odd is None:
+        joined = joined.mutate(odd=ibis.null("string"))
     else:
-        torn = mixed.select(torn=_.order_id)
-        joined = joined.left_join(torn, joined.order_id == torn.torn)
-    amount = (_.quantity * _.unit_price).round(4)  # as it is written: sums over lines stay equal
-    judged = joined.mutate(amount=amount, reason=_reason(joined)).mutate(fate=_fate())
-    return judged.drop("twice", "torn")
+        torn = odd.select("odd", torn=_.order_id)
+        joined = joined.left_join(torn, joined.order_id == torn.torn).drop("torn")
+    broken = _broken("order_lines", joined, source, _line_marks(joined, source))
+    return _fated(joined, broken, source.of("order_lines")).drop("twice", "odd")
 
 
 def rest(judged: ibis.Table) -> ibis.Table:
@@ -205,30 +266,230 @@ def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str
         product_id=code,
         product_name=ibis.coalesce(_.product_name_right, _.product_name, code),
         category=ibis.coalesce(_.category_right, _.category),
+        list_price=_.list_price,
         is_product=~code.isin(non_products) if non_products else ibis.literal(True),
     )
 
 
-def customers(records: ibis.Table, orders: ibis.Table, rest: ibis.Table) -> ibis.Table:
-    """One customer that a record, an order or any other line names, as in `clean/customers`."""
-    keys = [t.select("customer_key") for t in (orders, rest)]
-    named = ibis.union(*keys, distinct=True).filter(_.customer_key.notnull())
-    joined = named.outer_join(records, "customer_key")
-    return joined.select(
-        customer_key=ibis.coalesce(_.customer_key, _.customer_key_right),
-        **{c: joined[c] for c in ("registered_on", "industry", "gender", "city", "acquisition")},
+def customers(records: ibis.Table, named: list[ibis.Table], source: Source) -> ibis.Table:
+    """One customer that a record or any other row names, as in `clean/customers`.
+
+    `named` are tables that may have a `customer_key`. An empty gender is set to unknown, and
+    `imputed` says so (CLN-03, CLN-06).
+    """
+    keys = [t.select("customer_key") for t in named if "customer_key" in t.columns]
+    every = ibis.union(*keys, distinct=True).filter(_.customer_key.notnull())
+    joined = every.outer_join(records, "customer_key")
+    names = lookup("clean/customers", source.extended).names
+    filled = {
+        "customer_key": ibis.coalesce(joined.customer_key, joined.customer_key_right),
+        "gender": joined.gender.fill_null("unknown"),
+        "phone_status": joined.phone_status.fill_null("missing"),
+        "imputed": joined.gender.isnull().ifelse("gender", None),
+    }
+    return joined.select(**{c: filled[c] if c in filled else joined[c] for c in names})
+
+
+def all_suspects(
+    judged: ibis.Table, rest: ibis.Table, marked: dict[str, ibis.Table], orders: ibis.Table,
+    source: Source,
+) -> ibis.Table:  # fmt: skip
+    """One row of any table that breaks a rule; see `suspects`.
+
+    Parameters
+    ----------
+    judged, rest
+        Order lines; all of them are looked at only if a rule of the source flags kept ones.
+    marked
+        The other staged tables with their `marks`, by name.
+    orders
+        `clean/orders`, for the first order of each customer.
+    source
+        Rules, period and policies.
+    """
+    flags = any(rule.action == "flag" for rule in source.of("order_lines"))
+    parts = [suspects("order_lines", judged if flags else rest, source)]
+    for name, rows in marked.items():
+        if name in source.tables:  # the others have no rows
+            rows = _early(rows, orders) if name == "customers" else rows
+            parts.append(suspects(name, rows, source))
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def _early(customers: ibis.Table, orders: ibis.Table) -> ibis.Table:
+    """Whether the first order of a customer lies before the registration."""
+    first = orders.group_by("customer_key").agg(first_on=_.ordered_at.min().cast("date"))
+    joined = customers.left_join(first, "customer_key")
+    early = (joined.first_on < joined.registered_on).fill_null(False)
+    return joined.mutate(early=early).drop("first_on", "customer_key_right")
+
+
+def suspects(name: str, rows: ibis.Table, source: Source) -> ibis.Table:
+    """One row of any table that breaks a rule: its `reason` and `fate`, and all rules `broken`.
+
+    Columns: table, line, month, row (as JSON), reason, fate, broken (a list of rules).
+
+    Parameters
+    ----------
+    name
+        The staged table.
+    rows
+        Its rows, with what `marks` adds.
+    source
+        Rules, period and policies.
+    """
+    staged = lookup(f"staged/{name}", source.extended).names
+    made = _line_reasons(rows) if name == "order_lines" else _record_marks(name, rows)
+    broken = _broken(name, rows, source, made)
+    listed = ibis.array([flag.ifelse(rule.id, None) for rule, flag in broken])
+    when = _month(name, rows)
+    noted = rows.mutate(broken=listed.filter(lambda x: x.notnull()), month=when)
+    judged = _fated(noted, broken, source.of(name)).filter(_.broken.length() > 0)
+    whole = _to_json(ibis.struct({c: judged[c] for c in staged}))
+    return judged.select(
+        "line", "reason", "fate", "broken", "month", table=ibis.literal(name),
+        row=_json_value(whole, "$"),
+    )  # fmt: skip
+
+
+def marks(name: str, rows: ibis.Table, source: Source) -> ibis.Table:
+    """The rows of a table with what the rules found elsewhere need to know.
+
+    `older` tells a record that a newer one with the same key replaces (ING-25), `twice` one that
+    repeats an earlier one in every column where the mapping drops those, `again` a repeated click.
+    """
+    table = lookup(f"staged/{name}", source.extended)
+    policies = source.policies.get(name, [])
+    dropping = [number for number, policy in enumerate(policies) if policy == "drop"]
+    older = twice = again = ibis.literal(False)
+    if table.same:
+        place = ibis.row_number().over(group_by=list(table.same), order_by=_newest(rows, table))
+        older = (place > 0) & rows[table.same[0]].notnull()
+    if dropping:
+        content = [c for c in table.names if c not in ("source", "line")]
+        place = ibis.row_number().over(group_by=content, order_by=ibis.desc("line"))
+        twice = (place > 0) & (rows["line"] // STRIDE).isin(dropping)
+    if name == "events":
+        before = ibis.window(group_by=["customer_key", "target", "kind"], order_by=["at", "line"])
+        gap = rows["at"].delta(rows["at"].lag().over(before), unit="millisecond")
+        known = rows["customer_key"].notnull() & rows["target"].notnull()
+        again = (known & (gap <= CLICK_SECONDS * 1000)).fill_null(False)
+    return rows.mutate(older=older, twice=twice, again=again)
+
+
+def _newest(rows: ibis.Table, table: Table) -> list:
+    """The order in which versions of a record count: a whole one first, then the newest."""
+    needed = [rows[c.name].isnull() for c in table.columns if c.required]
+    updated = [ibis.desc(rows["updated_on"])] if "updated_on" in rows.columns else []
+    return [*([ibis.or_(*needed)] if needed else []), *updated, ibis.desc(rows["line"])]
+
+
+def merged(records: ibis.Table, suspects: ibis.Table, source: Source) -> ibis.Table:
+    """One customer with records: each field from the newest record that has it (ING-25).
+
+    Parameters
+    ----------
+    records
+        `staged/customers` with its `marks`.
+    suspects
+        Rows that break a rule; what is in quarantine is left out.
+    source
+        The fields that the source declares itself.
+    """
+    waiting = suspects.filter(_.table == "customers", _.fate == "quarantined").select("line")
+    table = lookup("staged/customers", source.extended)
+    newest = ibis.row_number().over(order_by=_newest(records, table))
+    ranked = records.mutate(place=newest).anti_join(waiting, "line")
+    fields = [name for name in table.names if name not in ("source", "line", "customer_key")]
+    return ranked.group_by("customer_key").agg(
+        **{
+            name: ranked[name].argmin(ranked.place, where=ranked[name].notnull())
+            for name in fields
+        }
     )
 
 
-def quarantine(rest: ibis.Table) -> ibis.Table:
-    """One quarantined line, whole, with the rule it failed, as in `clean/quarantine`."""
-    return rest.filter(_.fate == "quarantined").drop("fate", "amount")
+def kept(rows: ibis.Table, suspects: ibis.Table, name: str) -> ibis.Table:
+    """The rows of a staged table that no rule keeps back, without the column `source`."""
+    out = suspects.filter(suspects.table == name, suspects.fate != "kept").select("line")
+    return rows.anti_join(out, "line").drop("source")
 
 
-def ledger(orders: ibis.Table, rest: ibis.Table) -> ibis.Table:
-    """Rows and money of one fate and reason, as in `clean/ledger`.
+def issues(suspects: ibis.Table, unread: ibis.Table, source: Source) -> ibis.Table:
+    """One rule that one row breaks, or one cell that could not be read, as in `clean/issues`."""
+    every = [rule for name in ("order_lines", "customers", "products", *RECORDS)
+             for rule in source.of(name)]  # fmt: skip
+    known = ibis.memtable(
+        [{"table": r.table, "rule": r.id, "field": r.field, "severity": r.severity,
+          "action": r.action, "origin": r.origin, "requirement": r.requirement}
+         for r in every if r.action != "drop"]  # nobody need mend what is dropped
+    )  # fmt: skip
+    broken = suspects.select("table", "line", "row", "month", rule=_.broken.unnest())
+    joined = broken.inner_join(known, ["table", "rule"])
+    columns = lookup("clean/issues").names
+    found = joined.mutate(value=_json_value(_.row, '$."' + _.field + '"')).select(*columns)
+    needed = ibis.memtable(
+        [{"table": name, "field": c.name, "action": "quarantine" if c.required else "fix"}
+         for name in ("order_lines", "customers", "products", *RECORDS)
+         for c in lookup(f"staged/{name}").columns if c.required or c.name == "gender"]
+    )  # fmt: skip
+    cells = unread.left_join(needed, ["table", "field"]).select(
+        "table", "line", "field", "value", rule=ibis.literal("unreadable"),
+        severity=ibis.literal("error"), action=_.action.fill_null("flag"),
+        origin=ibis.literal("entry"), requirement=ibis.literal("CLN-09"),
+        month=ibis.null("string"),
+    )  # fmt: skip
+    return found.union(cells.select(*columns))
 
-    It is counted from what is written, not from what arrived, so that `balance` can compare.
+
+def quarantine(suspects: ibis.Table) -> ibis.Table:
+    """One quarantined row, whole, with the rule it failed, as in `clean/quarantine`."""
+    waiting = suspects.filter(suspects.fate == "quarantined")
+    return waiting.select("table", "line", "reason", "row")
+
+
+def conflicts(records: ibis.Table, merged: ibis.Table, source: Source) -> ibis.Table:
+    """One field in which a record differs from the customer it went into, as `clean/conflicts`.
+
+    `records` are those of `marks`, `merged` what became of them.
+    """
+    keys = ("source", "line", "customer_key", "contact_mark", "updated_on", "phone_status")
+    fields = lookup("staged/customers", source.extended).names
+    names = [name for name in fields if name not in keys]
+    texts = [records[c].cast("string").name(c) for c in names]
+    old = records.select("line", "customer_key", *texts)
+    new = merged.select("customer_key", **{f"new_{c}": merged[c].cast("string") for c in names})
+    both = old.inner_join(new, "customer_key")
+    parts = [
+        both.filter(both[c] != both[f"new_{c}"]).select(
+            "customer_key", "line", field=ibis.literal(c), value=both[c], kept=both[f"new_{c}"],
+            why=ibis.literal("the newest record that has it"),
+        )
+        for c in names
+    ]  # fmt: skip
+    return ibis.union(*parts)
+
+
+def duplicate_candidates(records: ibis.Table) -> ibis.Table:
+    """Two records with the same name and contact, as in `clean/duplicate_candidates` (CLN-04).
+
+    Each record is paired with the oldest of those like it: registration, then key.
+    """
+    known = records.filter(
+        ~records.older, records.customer_key.notnull(), records.contact_mark.notnull()
+    )
+    first = ibis.window(group_by="contact_mark", order_by=["registered_on", "customer_key"])
+    pairs = known.select(key_a=_.customer_key.first().over(first), key_b=_.customer_key)
+    return pairs.filter(_.key_a != _.key_b).mutate(rule=ibis.literal("same name and contact"))
+
+
+def ledger(
+    orders: ibis.Table, rest: ibis.Table, suspects: ibis.Table, arrived: dict[str, int]
+) -> ibis.Table:
+    """Rows and money of one table, fate and reason, as in `clean/ledger`.
+
+    Order lines are counted from what is written, not from what arrived, so that `balance` can
+    compare; of other tables, what is neither quarantined nor removed counts as kept.
     """
     sold = orders.aggregate(rows=_.lines.sum().fill_null(0), amount=_.amount.sum().fill_null(0))
     sold = sold.filter(_.rows > 0).mutate(fate=ibis.literal("kept"), reason=ibis.literal("sale"))
@@ -239,7 +500,18 @@ def ledger(orders: ibis.Table, rest: ibis.Table) -> ibis.Table:
     )
     columns = ("fate", "reason", "rows", "amount")
     both = sold.select(*columns).cast({"rows": "int64"}).union(others.select(*columns))
-    return both.mutate(table=ibis.literal("order_lines")).select("table", *columns)
+    lines = both.mutate(table=ibis.literal("order_lines")).select("table", *columns)
+    nothing = ibis.null("decimal(38, 4)")  # as a sum of money
+    odd = suspects.filter(_.table != "order_lines", _.fate != "kept")
+    odd = odd.group_by("table", "fate", "reason").agg(rows=_.count()).mutate(amount=nothing)
+    counts = [{"table": n, "came": r} for n, r in arrived.items() if n != "order_lines"]
+    came = ibis.memtable(counts, schema={"table": "string", "came": "int64"})
+    out = odd.group_by("table").agg(out=_.rows.sum())
+    whole = came.left_join(out, "table").select(
+        "table", fate=ibis.literal("kept"), reason=ibis.literal("record"),
+        rows=(_.came - _.out.fill_null(0)).cast("int64"), amount=nothing,
+    ).filter(_.rows > 0)  # fmt: skip
+    return lines.union(odd.select("table", *columns)).union(whole.select("table", *columns))
 
 
 def facts(judged: ibis.Table) -> ibis.Table:
@@ -326,6 +598,28 @@ def undone_facts(undone: ibis.Table) -> ibis.Table:
     )
 
 
+def undone_note(found: dict) -> str:
+    """What the returns that cancel a whole sale amount to, if there are any."""
+    if not found["reversed_lines"]:
+        return "No return cancels a whole earlier line."
+    return (
+        "Of {return_lines} returned lines, {reversed_lines} cancel a whole earlier line, "
+        "worth {reversed_amount:money}. The largest was worth {largest_reversed:money} and "
+        "was cancelled after {largest_reversed_hours:num} hours."
+    )
+
+
+def owner_note(found: dict) -> str:
+    """What the owner of the order lines has to do about those that are no fact, if any."""
+    if not found["quarantined"] + found["removed"]:
+        return "**Owner of the source: nothing to explain.** Every order line is kept."
+    return (
+        "**Owner of the source: explain the {quarantined} order lines in quarantine**, which "
+        "`data/clean/quarantine` holds whole and with the reason, and the {removed} lines "
+        "({removed_amount:money}) that were removed as no sales."
+    )
+
+
 def largest(undone: ibis.Table, *, top: int = 10) -> ibis.Table:
     """The `top` sales cancelled whole, by amount."""
     best = undone.order_by(_.amount.desc(), _.sale_line).limit(top)
@@ -333,75 +627,113 @@ def largest(undone: ibis.Table, *, top: int = 10) -> ibis.Table:
 
 
 def balance(
-    ledger,
-    *,
-    rows_in: int,
-    sale: int,
-    returned: int,
-    quarantined: int,
-    max_share: float = 0.05,
+    ledger, *, arrived: dict[str, int], written: dict[str, int], max_share: float = 0.05
 ) -> None:
-    """Raise `LedgerError` unless in = kept + quarantined + removed, and each table has its part.
+    """Raise `LedgerError` unless in = kept + quarantined + removed for every table.
 
     Parameters
     ----------
     ledger
         The ledger as a frame.
-    rows_in
-        Lines that arrived.
-    sale, returned, quarantined
-        Rows written to order_items, returns and quarantine.
+    arrived
+        Rows that arrived, by table.
+    written
+        Rows written, by table: order_items, returns, quarantine and the records.
     max_share
-        Share of quarantined lines above which the run stops (CLN-09).
+        Share of quarantined rows of a table above which the run stops (CLN-09).
 
     Raises
     ------
     LedgerError
         A row was lost or doubled, or too many are quarantined; the message names the rule.
     """
-    booked = _booked(ledger)
-    if sum(booked.values()) != rows_in:
-        raise LedgerError(
-            f"{rows_in} lines came in, the ledger accounts for {sum(booked.values())}"
-        )
-    written = {"sale": sale, "return": returned, "quarantined": quarantined}
-    for name, rows in written.items():
-        if booked.get(name, 0) != rows:
+    for table, rows in arrived.items():
+        booked = ledger[ledger["table"] == table]
+        if booked["rows"].sum() != rows:
             raise LedgerError(
-                f"the ledger has {booked.get(name, 0)} rows of {name!r}, its table has {rows}"
+                f"{rows} rows of {table} came in, the ledger accounts for {booked['rows'].sum()}"
             )
-    if quarantined > max_share * rows_in:
-        waiting = ledger[ledger["fate"] == "quarantined"]
+        _assert_few(booked, table, rows, max_share)
+    for table, (fate, reason) in _BOOKED.items():
+        of_it = ledger[(ledger["table"] == "order_lines") & (ledger["fate"] == fate)]
+        _assert_same(table, of_it[of_it["reason"] == reason]["rows"].sum(), written[table])
+    waiting = ledger[ledger["fate"] == "quarantined"]["rows"].sum()
+    _assert_same("quarantine", waiting, written["quarantine"])
+    for table in RECORDS:
+        of_it = ledger[(ledger["table"] == table) & (ledger["fate"] == "kept")]
+        _assert_same(table, of_it["rows"].sum(), written.get(table, 0))
+
+
+_BOOKED = {"order_items": ("kept", "sale"), "returns": ("kept", "return")}
+
+
+def _assert_same(table: str, booked: int, written: int) -> None:
+    if booked != written:
+        raise LedgerError(f"the ledger has {booked} rows of {table!r}, its table has {written}")
+
+
+def _assert_few(booked, table: str, rows: int, max_share: float) -> None:
+    waiting = booked[booked["fate"] == "quarantined"]
+    if waiting["rows"].sum() > max_share * rows:
         worst = waiting.nlargest(1, "rows").iloc[0]
         raise LedgerError(
-            f"{quarantined} of {rows_in} order lines are quarantined, more than "
+            f"{waiting['rows'].sum()} of {rows} rows of {table} are quarantined, more than "
             f"clean.balance.max_share {max_share:.1%} allows; most of them ({worst['rows']}) "
-            f"because: {QUARANTINED[worst['reason']]}. Mend the source, or raise the limit in "
-            "params.yaml"
+            f"because: {worst['reason']}. Mend the source, or raise the limit in params.yaml"
         )
 
 
-def _booked(ledger) -> dict[str, int]:
-    """Rows by fate, the kept ones by kind."""
-    where = ledger["reason"].where(ledger["fate"] == "kept", ledger["fate"])
-    return ledger.groupby(where)["rows"].sum().to_dict()
+def _line_marks(joined: ibis.Table, source: Source) -> dict[str, ibis.Value]:
+    """Which order lines break the rules that are found elsewhere."""
+    accounts = list(source.test_accounts)
+    of_test = joined.customer_key.isin(accounts) if accounts else ibis.literal(False)
+    made = {"test account": of_test.fill_null(False)}
+    if "twice" in joined.columns:
+        made["duplicate"] = joined.twice.notnull()
+        made |= {
+            name: (joined.odd == name).fill_null(False) for name in (ORDER_OF_TWO, "test amount")
+        }
+    return made
 
 
-def _reason(joined: ibis.Table):
-    """The first rule that a line breaks; empty for a line that is kept."""
-    missing = ibis.or_(*(joined[name].isnull() for name in REQUIRED))
-    is_sale = joined.kind == "sale"
-    return ibis.cases(
-        (joined.twice.notnull(), "duplicate"),
-        (joined.kind.isin(["adjustment", "test"]), joined.kind),
-        (missing, "missing"),
-        (joined.unit_price < 0, "price below zero"),
-        ((is_sale & (joined.quantity <= 0)) | (joined.quantity == 0), "quantity not above zero"),
-        (joined.torn.notnull(), "order of two customers"),
+def _line_reasons(judged: ibis.Table) -> dict[str, ibis.Value]:
+    """The same of lines that have been judged."""
+    names = [r.id for r in rules.of("order_lines") if r.check == rules.FOUND]
+    return {name: (judged.reason == name).fill_null(False) for name in names}
+
+
+def _record_marks(name: str, rows: ibis.Table) -> dict[str, ibis.Value]:
+    early = {"order before registration": rows["early"]} if "early" in rows.columns else {}
+    older = {"customers": "older record", "products": "older product"}.get(name, "older version")
+    return early | {
+        older: rows["older"], "duplicate": rows["twice"], "repeated click": rows["again"],
+    }  # fmt: skip
+
+
+def _broken(
+    name: str, rows: ibis.Table, source: Source, marked: dict
+) -> list[tuple[Rule, ibis.Value]]:
+    """Each rule of a table that can be broken here, and whether a row breaks it."""
+    given = source.given(rows)
+    return [
+        (rule, rules.breaks(rule, given, marked.get(rule.id)))
+        for rule in source.of(name)
+        if rule.check != rules.FOUND or rule.id in marked
+    ]
+
+
+def _fated(rows: ibis.Table, broken: list, every: list[Rule]) -> ibis.Table:
+    """The rows with the first rule that keeps them back as `reason`, and their `fate`."""
+    blocking = [(flag, rule.id) for rule, flag in broken if rule.action in ("quarantine", "drop")]
+    dropped = [rule.id for rule in every if rule.action == "drop"]
+    judged = rows.mutate(reason=ibis.cases(*blocking) if blocking else ibis.null("string"))
+    fate = ibis.cases(
+        (_.reason.isnull(), "kept"), (_.reason.isin(dropped), "removed"), else_="quarantined"
     )
+    return judged.mutate(fate=fate)
 
 
-def _fate():
-    return ibis.cases(
-        (_.reason.isnull(), "kept"), (_.reason.isin(list(REMOVED)), "removed"), else_="quarantined"
-    )
+def _month(name: str, rows: ibis.Table) -> ibis.Value:
+    """The month of a row, such as 2023-05; empty if nothing in it has a date."""
+    when = moment(lookup(f"staged/{name}"))
+    return rows[when].strftime("%Y-%m") if when else ibis.null("string")

@@ -7,9 +7,9 @@ to identify a person are masked, and a column without a place is listed, never d
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,16 +18,16 @@ import ibis
 from python_calamine import CalamineError, CalamineWorkbook
 
 from crm.ingest import cell
-from crm.mapping import File, Problem, SourceError, fields, formats
+from crm.mapping import TEXTS, File, Problem, SourceError, fields, formats
 from crm.raw import LINE, Raw, broken_rows, open_file
-from crm.tables import GENDERS, Column
+from crm.tables import KINDS, RECORDS, Column
 
 WORDS = {  # field: words in a header that name it or a part of it; with =, the whole header
     "order_id": "=order|order id|order no|order number|invoice no|invoice|receipt|"
     "transaction id|bill no|订单号|订单编号|订单id|单号|交易号|流水号|小票号|发票号",
     "kind": "=type|=类型|kind|order type|transaction type|订单类型|交易类型|单据类型",
     "customer_key": "customer id|customer no|customer key|customer code|cust id|client id|"
-    "member id|member no|user id|buyer id|客户id|客户编号|客户号|会员id|会员号|"
+    "member id|member no|=member|user id|buyer id|客户id|客户编号|客户号|会员id|会员号|"
     "会员编号|会员卡号|用户id|用户编号|买家id",
     "product_id": "product id|product code|product no|stock code|sku|item id|item code|item no|"
     "goods id|article no|商品编码|商品id|商品编号|商品代码|产品编号|产品编码|产品id|"
@@ -43,7 +43,7 @@ WORDS = {  # field: words in a header that name it or a part of it; with =, the 
     "channel": "channel|platform|渠道|平台",
     "country": "country|国家",
     "registered_on": "registered on|registration date|registered|signup date|register time|"
-    "join date|created at|注册时间|注册日期|入会时间|入会日期|开户日期|建档日期",
+    "join date|created at|注册时间|注册日期|入会时间|入会日期|开卡时间|开户日期|建档日期",
     "industry": "industry|sector|行业",
     "gender": "gender|sex|性别",
     "city": "city|town|城市",
@@ -54,15 +54,118 @@ WORDS = {  # field: words in a header that name it or a part of it; with =, the 
     "phone": "phone|mobile|telephone|cell|tel|手机号|手机|电话|联系方式",
     "email": "email|e mail|mail|邮箱|邮件",
 }
+MORE = {  # further fields, those of one table with its name; a record's own words come first
+    "birth_date": "birth date|date of birth|birthday|出生日期|生日",
+    "province": "province|state|省份|省",
+    "district": "district|county|区县",
+    "address": "address|street|详细地址|地址",
+    "updated_on": "updated on|updated at|last update|modified|更新时间|更新日期|修改时间",
+    "points": "points|会员积分|积分",
+    "contract_status": "contract status|签约状态",
+    "amount": "amount|line total|total|金额|实付金额|小计",
+    "list_price": "list price|标价|吊牌价",
+    "at": "at|time|timestamp|event time|datetime|date|时间|日期",
+    "day": "day|date|日期",
+    "text": "text|content|comment|message|body|内容|意见|评论",
+    "topic": "topic|subject|主题",
+    "outcome": "outcome|result|处理结果|结果",
+    "score": "score|rating|stars|星级|得分|评分",
+    "target": "page|url|target|页面",
+    "device": "device|终端|设备",
+    "dwell_seconds": "dwell seconds|stay seconds|停留秒数|停留时长",
+    "position": "position|step|路径序号|步骤",
+    "arm": "arm|group|分组",
+    "campaign_id": "campaign id|campaign no|campaign|活动编号|活动id",
+    "coupon_id": "coupon id|coupon code|coupon|券编号|优惠券编号|优惠券id",
+    "clicks": "clicks|点击|点击数",
+    "cost": "cost|spend|花费|费用|成本|单位成本",
+    "events.kind": "event|event type|action|行为|事件",
+    "interactions.channel": "contact channel|沟通方式|沟通渠道",
+    "interactions.direction": "direction|发起方",
+    "tickets.ticket_id": "ticket id|ticket no|case id|case no|工单号|工单编号",
+    "tickets.opened_at": "opened at|opened|created at|created|创建时间|受理时间|提交时间",
+    "tickets.first_response_at": "first response|first reply|首次响应时间|首次回复时间",
+    "tickets.resolved_at": "resolved at|resolved|closed at|closed|解决时间|关闭时间|完结时间",
+    "tickets.kind": "=type|kind|category|类型|工单类型",
+    "tickets.agent": "agent|客服|坐席",
+    "campaigns.campaign_name": "campaign name|name|活动名称",
+    "campaigns.kind": "kind|type|类型",
+    "campaigns.starts_on": "starts on|start date|start|开始日期|开始时间",
+    "campaigns.ends_on": "ends on|end date|end|结束日期|结束时间",
+    "campaigns.offer": "offer|优惠",
+    "campaign_contacts.sent_at": "sent at|send time|sent|发送时间",
+    "campaign_contacts.delivered_at": "delivered at|delivered time|delivered|送达时间",
+    "campaign_contacts.opened_at": "opened at|opened time|opened|打开时间",
+    "campaign_contacts.clicked_at": "clicked at|click time|clicked|点击时间",
+    "campaign_contacts.joined_at": "joined at|join time|joined|参与时间",
+    "campaign_contacts.used_at": "used at|used time|used|核销时间",
+    "discounts.given_at": "given at|used at|used time|date|time|核销时间|使用时间",
+    "discounts.amount": "discount|amount|优惠金额",
+    "finance.kind": "cost type|cost kind|费用类型|成本类型",
+    "touchpoints.at": "touch time|touched at|触点时间",
+    "coupons.coupon_name": "coupon name|券名称",
+    "coupons.threshold": "threshold|minimum|使用门槛|门槛",
+    "coupons.value": "value|面额",
+    "coupons.valid_from": "valid from|生效日期",
+    "coupons.valid_to": "valid to|expires|失效日期",
+    "spend.impressions": "impressions|曝光",
+    "leads.lead_id": "lead id|lead no|线索编号|线索id|商机编号",
+    "leads.created_at": "created at|created time|created|创建时间",
+    "leads.stage": "stage|stage code|阶段",
+    "leads.channel": "source|channel|来源",
+    "surveys.survey_id": "survey id|response id|answer id|答卷编号|问卷编号",
+    "surveys.answered_at": "answered at|submitted at|submitted|提交时间|填写时间",
+    "surveys.instrument": "instrument|survey|questionnaire|问卷",
+    "surveys.question": "question|题目",
+    "surveys.scale_max": "scale max|max score|满分",
+    "reviews.review_id": "review id|review no|评价编号|评论编号",
+    "reviews.written_at": "written at|review time|review date|date|评价时间|评论时间",
+    "reviews.platform": "platform|平台",
+    "consents.purpose": "purpose|授权目的|用途",
+    "consents.granted": "granted|consent|agreed|是否同意|同意",
+    "points.at": "changed at|date|time|变动时间|时间",
+    "points.change": "change|points change|变动积分",
+    "points.balance": "balance|变动后余额|余额",
+    "points.reason": "reason|原因",
+    "usage.module": "module|feature|模块|功能",
+    "usage.sessions": "sessions|会话数",
+    "usage.logins": "logins|登录次数",
+    "usage.minutes": "minutes|使用分钟|使用时长",
+}  # fmt: skip
+TELLING = {  # record: fields of which one must have a column before a file is taken for it
+    "events": ("kind",), "interactions": ("direction", "channel"), "tickets": ("ticket_id",),
+    "campaigns": ("starts_on",), "campaign_contacts": ("sent_at", "delivered_at"),
+    "coupons": ("threshold", "valid_from", "value"), "spend": ("impressions",),
+    "leads": ("lead_id",), "surveys": ("survey_id",), "reviews": ("review_id",),
+    "discounts": ("coupon_id",), "finance": ("kind",), "touchpoints": ("at",),
+    "consents": ("granted",), "points": ("change",), "usage": ("sessions", "logins", "module"),
+}  # fmt: skip
+MEANS = {  # code: words that mean it, as values of a column
+    "male": "m|male|man|男|男性|先生", "female": "f|female|woman|女|女性|女士",
+    "unknown": "unknown|u|未知|保密",
+    "view": "view|pageview|浏览", "search": "search|搜索", "click": "click|点击",
+    "favourite": "favorite|favourite|收藏", "cart": "cart|add_cart|add to cart|加购",
+    "checkout": "checkout|submit_order|下单", "share": "share|分享", "login": "login|登录",
+    "enquiry": "enquiry|question|咨询", "complaint": "complaint|投诉", "praise": "praise|表扬",
+    "repair": "repair|报修", "other": "other|其他", "in": "in|incoming|客户发起",
+    "out": "out|outgoing|员工发起", "yes": "yes|y|true|是|同意", "no": "no|n|false|否|不同意",
+    "treated": "treated|t|实验组", "control": "control|c|对照组", "signed": "signed|已签约",
+    "unsigned": "unsigned|未签约", "suspended": "suspended|暂停合作", "lead": "lead|线索",
+    "opportunity": "opportunity|商机", "won": "won|赢单|成交", "lost": "lost|输单|流失",
+    "analysis": "analysis|数据分析", "marketing": "marketing|营销推送",
+    "profiling": "profiling|个性化画像", "sharing": "sharing|第三方共享",
+}  # fmt: skip
 PRIVATE = (  # headers of columns that identify a person and have no field
     "address|street|postcode|zip|birth|passport|id card|identity|wechat|qq|ip|"
     "地址|身份证|生日|出生|微信|收货人|证件"
 )
 RETURNS = "return|refund|cancel|credit|退"  # values of a kind column that mean a return
 TESTS = "test|测试"
-SEXES = {"male": "m|male|man|男|男性|先生", "female": "f|female|woman|女|女性|女士"}
 
 _TABLES = ("order_lines", "customers", "products")
+_SURE = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gb18030")  # not by likeness
+_ANY = "\x1f"  # a delimiter that no file has: each row is one cell
+_MOST_PAGE = 64 << 20  # bytes of an API page, as in `crm.raw`
 _ROWS = 2_000  # rows looked at, spread evenly over the file
 _ISO = r"\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?"
 _PHONE = r"1[3-9]\d{9}"
@@ -72,11 +175,21 @@ _SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩邓冯曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任"
     "卢姚沈钟姜崔谭陆范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向常汤"
 )
+_CENTS = r"(?i)(^|[^a-z])(fen|cents?)([^a-z]|$)|[(（]分[)）]$"  # of a header
 _NUMBERS = {  # options of a number: what all cells look like
     (): r"[+-]?(\d+(\.\d*)?|\.\d+)",
     (("thousands", ","),): r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?",
     (("thousands", "."), ("decimal", ",")): r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d*)?",
 }
+
+
+_REGISTER = """\
+register:             # QUESTION: why is this source accepted? One sentence each (ING-12)
+  kind: internal      # data from outside: kind external, with accuracy, coverage and legality
+  relevance: ""       # what it is needed for
+  reliability: ""     # who writes it, and how often it is wrong
+  timeliness: ""      # how soon it has what happened
+"""
 
 
 @dataclass(frozen=True)
@@ -122,11 +235,12 @@ def draft(con, name: str, files: list[str | Path]) -> str:
         belong into `data/raw/<name>/`.
     """
     parts = [_file(con, name, Path(file)) for file in files]
-    about = f'title: {_quote(name)}\nabout: ""      # one sentence: what the records are\n'
     head = (
         f"# Proposed by `crm draft`: read it, answer each QUESTION, then delete the comments.\n"
-        f'{about}origin: ""     # where a user gets the files\nlicence: ""\n'
-        f"public: false   # true only if anyone may have the data\nfiles:\n"
+        f'title: {_quote(name)}\nabout: ""      # one sentence: what the records are\n'
+        f'origin: ""     # where a user gets the files\n'
+        f'licence: ""    # QUESTION: on what terms may the data be used?\n'
+        f"public: false  # true only if anyone may have the data\n{_REGISTER}files:\n"
     )
     codes = "".join(extra for _, extra in parts)
     if not any(entry.startswith("  - table: order_lines") for entry, _ in parts):
@@ -157,8 +271,9 @@ def _file(con, name: str, file: Path) -> tuple[str, str]:
     if not file.is_file():
         mend = "check the path that follows the source's name"
         raise SourceError(Problem(file.name, "the file is not there", "a raw file", mend))
-    options, doubt = _options(file)
-    raw = open_file(con, File("", (file.name,), **options), name, file.parent)
+    options, doubt = _options(con, name, file)
+    entry = File("", (file.name,), **{k: v for k, v in options.items() if k != "encoding"})
+    raw = open_file(con, entry, name, file.parent, file.name)
     profiles = _profiles(con, raw)
     table, placed = _place(profiles)
     lines = [f"  - table: {table}", f"    path: {_quote(file.name)}"]
@@ -175,19 +290,52 @@ def _file(con, name: str, file: Path) -> tuple[str, str]:
     return "\n".join(lines) + "\n", _odd_codes(raw, placed) if table == "order_lines" else ""
 
 
-def _options(file: Path) -> tuple[dict[str, str], str]:
+def _options(con, name: str, file: Path) -> tuple[dict[str, str], str]:
     """How the file must be read, and what is doubtful about that."""
-    if file.suffix.lower() == ".xlsx":
+    suffix = file.suffix.lower()
+    if suffix == ".xlsx":
         return _sheet(file)
-    if file.suffix.lower() == ".parquet":
-        return {}, ""
+    if suffix == ".json":
+        return _records(file)
+    return ({}, "") if suffix not in TEXTS else _text_options(con, name, file)
+
+
+def _text_options(con, name: str, file: Path) -> tuple[dict[str, str], str]:
+    """Encoding and delimiter of a text file."""
+    entry = File("", (file.name,), delimiter=_ANY)
+    encoding = open_file(con, entry, name, file.parent, file.name).encoding
     with file.open("rb") as stream:
-        start = stream.read(1 << 18)
-    encoding, doubt = _encoding(start)
-    header = start.decode(encoding, "replace").lstrip("\ufeff\r\n").split("\n", 1)[0]
+        start = stream.read(1 << 18).decode(encoding, "replace")
+    header = start.lstrip("\ufeff\r\n").split("\n", 1)[0]
     delimiter = max(",;\t|", key=header.count)
     options = {} if encoding == "utf-8" else {"encoding": encoding}
+    sure = encoding in _SURE
+    doubt = "" if sure else "the encoding is a guess: are accents and signs such as £ right?"
     return options | ({} if delimiter == "," else {"delimiter": delimiter}), doubt
+
+
+def _records(file: Path) -> tuple[dict[str, str], str]:
+    """Where an API page holds its list of records: the longest one of objects."""
+    try:
+        is_small = file.stat().st_size <= _MOST_PAGE
+        page = json.loads(file.read_text(encoding="utf-8-sig")) if is_small else None
+        lists = sorted(_lists(page, ""), reverse=True)
+    except (ValueError, RecursionError, OSError):
+        return {}, ""  # opening the file says what is wrong with it
+    if not lists or not lists[0][1]:
+        return {}, ""
+    others = ", ".join(place for _, place in lists[1:])
+    doubt = f"are these the records? There are also: {others}" if others else ""
+    return {"records": lists[0][1]}, doubt
+
+
+def _lists(value, at: str) -> Iterator[tuple[int, str]]:
+    """Length and dotted place of each list of objects."""
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        yield len(value), at
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _lists(inner, f"{at}.{key}" if at else key)
 
 
 def _sheet(file: Path) -> tuple[dict[str, str], str]:
@@ -197,21 +345,6 @@ def _sheet(file: Path) -> tuple[dict[str, str], str]:
         return {}, ""  # opening the file says what is wrong with it
     doubt = f"is it this sheet? There are also: {', '.join(others)}"
     return ({"sheet": first}, doubt) if others else ({}, "")
-
-
-def _encoding(start: bytes) -> tuple[str, str]:
-    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return "utf-16", ""
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            text = codecs.getincrementaldecoder(encoding)().decode(start)
-        except UnicodeDecodeError:
-            continue
-        beyond = [char for char in text if char > "\x7f"]
-        chinese = sum("\u4e00" <= char <= "\u9fff" or char in "，。、（）￥" for char in beyond)
-        if encoding == "utf-8" or chinese > len(beyond) / 2:
-            return encoding, ""
-    return "latin-1", "the encoding is a guess: are accents and signs such as £ right?"
 
 
 def _profiles(con, raw: Raw) -> list[Profile]:
@@ -286,22 +419,41 @@ def _score(header: str, words: str) -> float:
 
 
 def _place(profiles: list[Profile]) -> tuple[str, dict[str, Profile]]:
-    """The table that the columns fit best, and the column for each of its fields."""
-    best: tuple[float, str, dict[str, Profile]] = (-1.0, "", {})
-    for table in _TABLES:
-        columns = fields(table)
-        placed = _assign(profiles, columns)
-        required = [name for name, column in columns.items() if column.required]
-        fit = sum(name in placed for name in required) / len(required) + len(placed) / 10
-        if fit > best[0]:
-            best = (fit, table, placed)
-    return best[1], best[2]
+    """The table that the columns fit best, and the column for each of its fields.
+
+    Records count only where a telling field and all required ones have a column.
+    """
+    best = max((_fit(profiles, table) for table in _TABLES), key=lambda fit: fit[0])
+    if best[1] == "order_lines" and best[0] >= 1:
+        return best[1:]
+    fits = [_fit(profiles, table) for table in TELLING]
+    told = [fit for fit in fits if fit[0] >= 1 and set(TELLING[fit[1]]) & set(fit[2])]
+    return max(told, key=lambda fit: fit[0], default=best)[1:]
 
 
-def _assign(profiles: list[Profile], columns: dict[str, Column]) -> dict[str, Profile]:
+def _fit(profiles: list[Profile], table: str) -> tuple[float, str, dict[str, Profile]]:
+    """How well the columns fit a table: 1 and more if every required field has one."""
+    columns = fields(table)
+    placed = _assign(profiles, table, columns)
+    required = [name for name, column in columns.items() if column.required]
+    if table == "order_lines" and "amount" in placed:
+        required.remove("unit_price")  # computed from it
+    share = sum(name in placed for name in required) / len(required)
+    return share + len(placed) / 10 * (share == 1 or table in _TABLES), table, placed
+
+
+def _words(table: str, name: str) -> str:
+    """The words for a field; its own name is one of them."""
+    own = [MORE.get(f"{table}.{name}"), *([] if table in RECORDS else [WORDS.get(name)])]
+    common = [MORE.get(name), WORDS.get(name) if table in RECORDS and name != "name" else None]
+    found = [words for words in (*own, *common) if words]
+    return "|".join([*found[:1], "=" + name.replace("_", " ")])
+
+
+def _assign(profiles: list[Profile], table: str, columns: dict[str, Column]) -> dict[str, Profile]:
     pairs = [
         (
-            _score(p.name, WORDS[name])
+            _score(p.name, _words(table, name))
             or (1.0 if column.personal and p.personal == name else 0.0),
             -i,
             name,
@@ -324,7 +476,7 @@ def _fits(profile: Profile, column: Column) -> bool:
     if (
         profile.personal
         and not column.personal
-        and column.name != "customer_key"
+        and column.name not in ("customer_key", "birth_date")
         and not (is_catalogue and _plain(profile.name) == "name")
     ):
         return False
@@ -359,7 +511,8 @@ def _date_formats(profile: Profile) -> list[list[str]]:
 def _guesses(table: str, placed: dict[str, Profile], raw: Raw) -> list[Guess]:
     columns = fields(table).items()
     guesses = [_guess(column, placed[name], raw) for name, column in columns if name in placed]
-    return guesses + (_kinds(raw, placed) if "order_id" in placed and "kind" not in placed else [])
+    is_lettered = table == "order_lines" and "order_id" in placed and "kind" not in placed
+    return guesses + (_kinds(raw, placed) if is_lettered else [])
 
 
 def _guess(column: Column, profile: Profile, raw: Raw) -> Guess:
@@ -373,10 +526,11 @@ def _guess(column: Column, profile: Profile, raw: Raw) -> Guess:
 
 def _feed_options(column: Column, profile: Profile, raw: Raw) -> tuple[list[str], str]:
     if column.type in ("money", "quantity"):
-        if profile.kind == "number":
-            return [], ""
-        options = _number_options(profile) or ()
-        return [f'{key}: "{mark}"' for key, mark in options], ""
+        options = () if profile.kind == "number" else _number_options(profile) or ()
+        marks = [f'{key}: "{mark}"' for key, mark in options]
+        if column.type == "money" and re.search(_CENTS, profile.name):
+            return [*marks, "unit: cent"], "is it in cents?"
+        return marks, ""
     if column.type in ("date", "timestamp"):
         return ([], "") if profile.kind == "moment" else _date_options(profile, raw)
     if column.codes:
@@ -415,23 +569,31 @@ def _with_iso_times(chosen: list[str], profile: Profile) -> list[str]:
 
 
 def _code_options(column: Column, profile: Profile) -> tuple[list[str], str]:
+    """What the values mean; one whose meaning is not known is left out, and asked about."""
     values = profile.values
     if len(values) > 20 or set(values) <= set(column.codes):
         return [], "more than 20 different values: is it this column?" if values[20:] else ""
-    if column.codes == GENDERS:
-        means = {
-            value: next(
-                (sex for sex, words in SEXES.items() if value.casefold() in words.split("|")),
-                "unknown",
-            )
-            for value in values
-        }
-        default, question = ["default: unknown"], ""
-    else:
-        means = {value: _kind(value) for value in values}
-        default, question = [], "does each value mean this?"
-    listed = ", ".join(f"{json.dumps(v, ensure_ascii=False)}: {m}" for v, m in means.items())
-    return [f"codes: {{{listed}}}", *default], question
+    means = {value: _meaning(value, column.codes) for value in values}
+    odd = ", ".join(json.dumps(v, ensure_ascii=False) for v in values if not means[v])
+    question = f"add to `codes` what this means: {odd}" if odd else ""
+    if column.codes == KINDS:
+        question = "does each value mean this?"
+    pairs = [f"{json.dumps(v, ensure_ascii=False)}: {_code(m)}" for v, m in means.items() if m]
+    return ([f"codes: {{{', '.join(pairs)}}}"] if pairs else []), question
+
+
+def _meaning(value: str, codes: tuple[str, ...]) -> str:
+    """The code that a value means, empty if no word tells; a kind of line is a sale if nothing."""
+    if codes == KINDS:
+        return _kind(value)
+    plain = value.casefold()
+    fitting = (code for code in codes if plain in MEANS.get(code, code).split("|"))
+    return value if value in codes else next(fitting, "")
+
+
+def _code(code: str) -> str:
+    """A code as YAML, in quotes where YAML would take it for something else."""
+    return f'"{code}"' if code in ("yes", "no") else code
 
 
 def _kind(value: str) -> str:
@@ -503,8 +665,13 @@ def _lines(guess: Guess) -> list[str]:
 def _absent(table: str, placed: dict[str, Profile]) -> list[str]:
     lines = []
     for name, column in fields(table).items():
-        if column.required and name not in placed:
+        is_made = name == "unit_price" and "amount" in placed  # amount ÷ quantity
+        if column.required and name not in placed and not is_made:
             lines.append(f"      # {name}: ?      # QUESTION: required, {column.about}: which?")
+    if lines and table == "order_lines":
+        lines.append(
+            "      # what stands in a second file: `join: {path: FILE, on: COLUMN}` above"
+        )
     if table == "order_lines" and "channel" not in placed:
         lines.append("      # channel: {value: web}      # QUESTION: which channel are they of?")
     return lines

@@ -69,12 +69,12 @@ def frame(con, expr: ibis.Table) -> pd.DataFrame:
     columns = [
         _as_int(name) if kind.is_integer() else f'"{name}"' for name, kind in expr.schema().items()
     ]
-    return con.con.sql(f"SELECT {', '.join(columns)} FROM ({con.compile(expr)})").df()
+    return con.con.sql(f"SELECT {', '.join(columns)} FROM ({_sql(con, expr)})").df()
 
 
 def hold(con, expr: ibis.Table, name: str) -> ibis.Table:
     """The expression computed once and kept in the engine (spilling if large) for several uses."""
-    con.con.execute(f'CREATE OR REPLACE TABLE "{name}" AS {con.compile(expr)}')
+    con.con.execute(f'CREATE OR REPLACE TABLE "{name}" AS {_sql(con, expr)}')
     return con.table(name)
 
 
@@ -96,7 +96,7 @@ def write(con, rows, path: Path, table: Table) -> int:
         extra = sorted(set(expr.columns) - set(table.names))
         raise TableError(f"table {table.name!r}: missing columns {missing}, unknown {extra}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    select = f"SELECT {', '.join(map(_cast, table.columns))} FROM ({con.compile(expr)})"
+    select = f"SELECT {', '.join(map(_cast, table.columns))} FROM ({_sql(con, expr)})"
     if not table.time:
         return _copy(con.con, f"FROM ({select})", path, table)
     stored = _stored(con, expr, table.time)
@@ -256,6 +256,15 @@ def _clash(db, path: Path, table: Table) -> TableError:
     ).fetchall()[0]
     example = dict(zip(table.key, twice[:-1], strict=True))
     return TableError(f"table {table.name!r}: {twice[-1]} rows share the key {example}")
+
+
+def _sql(con, expr: ibis.Table) -> str:
+    """The query of an expression; small tables written in Python become known to the engine."""
+    from ibis.expr import operations as ops
+
+    for table in expr.op().find(ops.InMemoryTable):
+        con.con.register(table.name, table.data.to_frame())
+    return con.compile(expr)
 
 
 def _quoted(path) -> str:

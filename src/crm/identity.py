@@ -62,6 +62,14 @@ def attach(rows: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
     return rows.left_join(known, "customer_key").drop("customer_key", "customer_key_right")
 
 
+def attach_all(tables: dict[str, ibis.Table], identity_map: ibis.Table) -> dict[str, ibis.Table]:
+    """Each table by name with `customer_id` in place of `customer_key`, if it has one."""
+    return {
+        name: attach(rows, identity_map) if "customer_key" in rows.columns else rows
+        for name, rows in tables.items()
+    }
+
+
 def coverage(before: ibis.Table, after: ibis.Table) -> ibis.Table:
     """One row: orders, orders with a customer before and after the join, and their share."""
     sums = before.aggregate(

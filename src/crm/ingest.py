@@ -2,8 +2,9 @@
 
 A *cell* is the trimmed text of a raw value; blank text is empty. An empty cell stays empty in
 the staged table, whatever the field: what an empty field means is decided when the data are
-cleaned. A filled cell that cannot be read as its field asks is a *problem*; all problems of a
-source are found in one pass over each file (ING-03, ING-24).
+cleaned. A filled cell that its field cannot read is *unread*: its field stays empty and the cell
+is listed. Where more than a few cells of a column are unread, the mapping is wrong and the run
+stops; all such problems of a source are found in one pass over each file (ING-03, ING-24).
 
 `line` is the row of the raw file, plus `STRIDE` for each earlier file of the same table, so
 that `divmod(line, STRIDE)` gives back the file and the row.
@@ -13,8 +14,9 @@ Everything is a lazy Ibis expression on DuckDB: files of any length stream throu
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +27,7 @@ import ibis
 from ibis.expr.types import StringValue, Value
 
 from crm.mapping import (
+    STAGED,
     UNITS,
     Feed,
     File,
@@ -35,16 +38,18 @@ from crm.mapping import (
     fields,
     formats,
 )
-from crm.raw import LINE, Raw, broken_rows, find, more, open_file
-from crm.tables import STRIDE, Column, Table, lookup
+from crm.raw import LINE, Raw, broken_rows, find, fresh, more, not_whole, open_file
+from crm.tables import STRIDE, Column, Table, lookup, moment
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_STAGED = ("customers", "order_lines", "products")
-_KEYS = {"customers": "customer_key", "products": "product_id"}  # one record for each key
-_DEFAULTS = {"kind": "sale"}
+_DEFAULTS = {"kind": "sale"}  # of order lines
 _BLANKS = " \t\r\n\v\f\u00a0\u3000\u200b\ufeff"
+_WIDE, _NARROW = (
+    "０１２３４５６７８９．，－＋／：",
+    "0123456789.,-+/:",
+)  # as Chinese keyboards type
 _TYPES = {
     "string": "string",
     "int": "int64",
@@ -53,19 +58,66 @@ _TYPES = {
     "date": "date",
     "timestamp": "timestamp(6)",
 }
+_SHOWN = 60  # characters of a cell in a message
 _SHEET_DATES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d")
 _ISO = r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?$"
+_CONTACTS = (  # what people write into free text, and what stands there instead (PRV-01)
+    (r"\b\d{17}[\dXx]\b", "[ID]"),
+    (r"(\+86[- ]?|\b86[- ]?|\b)1\d{2}[- ]?\d{4}[- ]?\d{4}\b", "[phone]"),
+    (r"[\w.+-]+@[\w-]+(\.[\w-]+)+", "[e-mail]"),
+)
 
 
 @ibis.udf.scalar.builtin(name="trim", signature=(("string", "string"), "string"))
-def _trim(text, blanks): ...
+def _trim_any(text, blanks): ...
+
+
+@ibis.udf.scalar.builtin(name="translate", signature=(("string", "string", "string"), "string"))
+def _translate_any(text, old, new): ...
+
+
+@ibis.udf.scalar.builtin(name="regexp_full_match", signature=(("string", "string"), "bool"))
+def _is_whole(text, pattern): ...
+
+
+@ibis.udf.scalar.builtin(name="strlen", signature=(("string",), "int64"))
+def _bytes(text): ...
+
+
+@ibis.udf.scalar.builtin(name="regexp_replace", signature=(("string",) * 4, "string"))
+def _replace_all(text, pattern, new, how): ...
 
 
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp(6)"))
 def _try_strptime(text, pattern): ...
 
 
-def problems(con, mapping: Mapping, folder: str | Path) -> list[Problem]:
+@dataclass(frozen=True)
+class Opened:
+    """One raw file that feeds a table: entry, name, content, and feeds with unread cells.
+
+    `values` are its cells as their fields read them, converted once (`#field`, and beside it
+    `#unread field` where it could not be); personal fields are not in it.
+    """
+
+    entry: File
+    path: str
+    raw: Raw
+    values: ibis.Table | None = None
+    unread: tuple[Feed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All raw files of a source, open: by table, in the order that numbers their lines."""
+
+    mapping: Mapping
+    files: dict[str, list[Opened]] = field(default_factory=dict)
+
+
+def problems(
+    con, mapping: Mapping, folder: str | Path, *, max_unread: float = 0.05
+) -> list[Problem]:
     """Everything that keeps the raw files of a source from being staged, cells included.
 
     Parameters
@@ -76,56 +128,124 @@ def problems(con, mapping: Mapping, folder: str | Path) -> list[Problem]:
         The mapping of the source.
     folder
         The folder of its raw files, `data/raw/<name>`.
+    max_unread
+        Share of the filled cells of a column that may be unread.
     """
-    found: list[Problem] = []
-    for table in _STAGED:
-        raws, before = [], len(found)
-        for entry in _entries(mapping, table):
-            try:
-                raws.append(_open(con, mapping, entry, folder))
-            except SourceError as error:
-                found += error.problems
-                continue
-            found += _cells(con, *raws[-1])
-        if table in _KEYS and len(found) == before:
-            found += _repeated(raws, _KEYS[table])
-    return found
+    return _look(con, mapping, folder, max_unread)[1]
 
 
-def open_source(
-    con, mapping: Mapping, folder: str | Path, *, checked: bool = False
-) -> dict[str, ibis.Table]:
-    """The staged tables of a source, lazy, by name: customers, order_lines, products.
+def read(con, mapping: Mapping, folder: str | Path, *, max_unread: float = 0.05) -> Reading:
+    """The raw files of a source, open and looked through; see `problems` for the parameters.
 
-    A table that no file feeds is empty. Personal columns are not in them: see `personal`.
-    Raises `SourceError` with all problems.
-
-    Parameters
-    ----------
-    con
-        An Ibis DuckDB connection.
-    mapping
-        The mapping of the source.
-    folder
-        The folder of its raw files, `data/raw/<name>`.
-    checked
-        Whether `problems` was asked before and found none; a cell that cannot be read is
-        empty otherwise.
+    Raises
+    ------
+    SourceError
+        A file or a mapping has problems; the message lists all of them.
     """
-    found = [] if checked else problems(con, mapping, folder)
+    reading, found = _look(con, mapping, folder, max_unread)
     if found:
         raise SourceError(*found)
+    return reading
+
+
+def open_source(con, mapping: Mapping, folder: str | Path) -> dict[str, ibis.Table]:
+    """The staged tables of a source, lazy, by name; raises `SourceError` with all problems."""
+    return tables(con, read(con, mapping, folder))
+
+
+def tables(con, reading: Reading) -> dict[str, ibis.Table]:
+    """The staged tables, lazy, by name; a table that no file feeds is empty.
+
+    Personal columns are not in them: see `personal`.
+    """
     return {
-        table: _union(con, mapping, folder, table, lookup(f"staged/{table}")) for table in _STAGED
+        name: _union(con, reading, name, _schema(reading, f"staged/{name}")) for name in STAGED
     }
 
 
-def personal(con, mapping: Mapping, folder: str | Path) -> ibis.Table:
+def personal(con, reading: Reading) -> ibis.Table:
     """One customer record with its personal columns, in the clear: for the vault only.
 
     The caller encrypts it; nothing of it may be written elsewhere (PRV-01…04).
     """
-    return _union(con, mapping, folder, "customers", lookup("vault/customers"))
+    return _union(con, reading, "customers", lookup("vault/customers"))
+
+
+def marks(people: pd.DataFrame, *, key: bytes) -> pd.DataFrame:
+    """One customer record with a name and a contact: `line`, `contact_mark`.
+
+    The mark is a keyed hash of both, so that equal ones show without anybody reading them; the
+    contact is the phone, else the e-mail. Compared are normalised values (CLN-04, Q-17).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(2, "张 三", "138 0000 1111", None), (3, "张三", "+8613800001111", None)]
+    >>> people = pd.DataFrame(rows, columns=["line", "name", "phone", "email"])
+    >>> marks(people, key=b"k")["contact_mark"].nunique()
+    1
+    """
+    import pandas as pd
+
+    from crm.vault import pseudonyms
+
+    names = people["name"].map(_plain_name, na_action="ignore")
+    phones = people["phone"].map(plain_phone, na_action="ignore")
+    contacts = phones.where(phones.notna(), people["email"].map(str.casefold, na_action="ignore"))
+    known = names.notna() & contacts.notna()
+    texts = (names[known] + "\x1f" + contacts[known]).tolist()
+    lines = people.loc[known, "line"]
+    return pd.DataFrame({"line": lines, "contact_mark": pseudonyms("contact", texts, key=key)})
+
+
+def marked(customers: ibis.Table, marks: ibis.Table) -> ibis.Table:
+    """`staged/customers` with the marks of `marks`."""
+    joined = customers.drop("contact_mark").left_join(marks, "line")
+    return joined.drop("line_right")
+
+
+def plain_phone(text: str) -> str:
+    """A phone number as the rule counts it: no blanks, hyphens or leading +86 (Q-18).
+
+    Examples
+    --------
+    >>> plain_phone("+86 138-0000-1111"), plain_phone("１３８００００１１１１")
+    ('13800001111', '13800001111')
+    """
+    text = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text))
+    return re.sub(r"^(\+86|0086)", "", text)
+
+
+def unread(con, reading: Reading) -> ibis.Table:
+    """One cell that could not be read as its field asks, as in `staged/unread`."""
+    parts = [
+        _unread(opened, feed, name, number)
+        for name, files in reading.files.items()
+        for number, opened in enumerate(files)
+        for feed in opened.unread
+    ]
+    return ibis.union(*parts) if len(parts) > 1 else parts[0] if parts else _empty(
+        con, lookup("staged/unread")
+    )  # fmt: skip
+
+
+def files(con, reading: Reading, staged: dict[str, ibis.Table]) -> pd.DataFrame:
+    """One raw file that was read, as in `staged/files`."""
+    import pandas as pd
+
+    rows = []
+    for name, opened in reading.files.items():
+        found = _arrived(staged[name], name).to_pyarrow().to_pylist() if opened else []
+        counts = {row["number"]: row for row in found}
+        for number, one in enumerate(opened):
+            count = counts.get(number, {"rows": 0, "newest": None})
+            rows.append(
+                (name, one.path, number, one.entry.system or one.entry.paths[0], one.raw.encoding,
+                 one.entry.refresh_days, one.entry.duplicates, count["rows"], count["newest"])
+            )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=lookup("staged/files").names)
+    frame["newest"] = pd.to_datetime(frame["newest"]).astype("datetime64[us]")
+    return frame.astype({"table": "str", "file": "str", "system": "str", "encoding": "str"})
 
 
 def stage(
@@ -148,20 +268,29 @@ def stage(
     """
     feeds = {feed.field: feed for feed in entry.feeds}
     made = {"source": ibis.literal(source), "line": raw[LINE] + first}
+    if "phone_status" in schema.names:
+        is_made = "#phone_status" in raw.columns
+        status = raw["#phone_status"] if is_made else _phone_status(raw, feeds)
+        made |= {"phone_status": status, "contact_mark": ibis.null("string")}
     columns = {
         column.name: made[column.name]
         if column.name in made
         else _field(raw, feeds.get(column.name), column)
         for column in schema.columns
     }
+    if schema.name == "staged/order_lines":
+        columns |= _amounts(columns, feeds)
     return raw.select(
         **{name: value.cast(_TYPES[schema[name].type]) for name, value in columns.items()}
     )
 
 
-def as_of(order_lines: ibis.Table) -> date:
-    """The day of the last sale."""
+def as_of(order_lines: ibis.Table, *, period: tuple[str, str] | None = None) -> date:
+    """The day of the last sale; of a source that names its period, the last one in it."""
     sales = order_lines.filter(order_lines["kind"] == "sale")
+    if period:
+        day = sales["ordered_at"].date()
+        sales = sales.filter(day.between(*map(ibis.date, period)))
     last = sales["ordered_at"].max().execute()
     if last is None or last != last:
         raise ValueError(
@@ -171,31 +300,57 @@ def as_of(order_lines: ibis.Table) -> date:
     return last.date()
 
 
-def listing(mapping: Mapping, folder: str | Path) -> pd.DataFrame:
-    """One canonical field of one file in the folder: the column that feeds it, where it goes."""
+def listing(reading: Reading) -> pd.DataFrame:
+    """One canonical field of one entry of the mapping: the column that feeds it, where it goes."""
     import pandas as pd
 
-    personal = {c.name for c in lookup("vault/customers").columns if c.personal}
-    rows = [
-        {
+    hidden = {c.name for c in lookup("vault/customers").columns if c.personal}
+    shown = {
+        (entry.table, entry.paths, feed): {
             "table": entry.table,
-            "file": find(entry, mapping.name, Path(folder)),
+            "file": " or ".join(entry.paths),
             "field": feed.field,
             "column": feed.column or f"always {feed.value}",
-            "goes_to": "vault, encrypted" if feed.field in personal else "analysis",
+            "goes_to": "vault, encrypted" if feed.field in hidden else "analysis",
         }
-        for entry in mapping.files
+        for entry in reading.mapping.files
         for feed in entry.feeds
-    ]
-    return pd.DataFrame(rows)
+    }
+    return pd.DataFrame(list(shown.values()))
 
 
-def facts(order_lines: ibis.Table) -> ibis.Table:
-    """One row: lines, the first and last day, lines without a customer and lines returned."""
+def unmapped(reading: Reading) -> pd.DataFrame:
+    """One column of a raw file that no field names and that was therefore not read (PRV-06)."""
+    import pandas as pd
+
+    rows = {
+        (opened.entry.paths[0], column): (name, " or ".join(opened.entry.paths), column)
+        for name, files in reading.files.items()
+        for opened in files
+        for column in opened.raw.columns
+        if column not in _used(reading.mapping, opened.entry)
+    }
+    return pd.DataFrame(list(rows.values()), columns=["table", "file", "column"])
+
+
+def _used(mapping: Mapping, entry: File) -> set[str]:
+    """Columns of the entry's files that some entry of the mapping reads."""
+    same = [other for other in mapping.files if set(other.paths) & set(entry.paths)]
+    return {f.column for o in same for f in o.feeds} | {o.join.on for o in same if o.join}
+
+
+def facts(order_lines: ibis.Table, *, period: tuple[str, str] | None = None) -> ibis.Table:
+    """One row: lines, the first and last day, lines without a customer and lines returned.
+
+    Days outside the `period` of the source are mistakes and left out.
+    """
+    when = order_lines["ordered_at"]
+    day = when.date()
+    is_in = day.between(*map(ibis.date, period)) if period else day.notnull()
     return order_lines.aggregate(
         lines=order_lines.count(),
-        first_day=order_lines["ordered_at"].min().date(),
-        last_day=order_lines["ordered_at"].max().date(),
+        first_day=when.min(where=is_in).date(),
+        last_day=when.max(where=is_in).date(),
         unknown_lines=order_lines["customer_key"].isnull().sum().fill_null(0),
         return_lines=(order_lines["kind"] == "return").sum().fill_null(0),
     )
@@ -204,21 +359,101 @@ def facts(order_lines: ibis.Table) -> ibis.Table:
 # --- tables
 
 
-def _entries(mapping: Mapping, table: str) -> list[File]:
-    return [entry for entry in mapping.files if entry.table == table]
+def _converted(con, one: Opened, extended: tuple[Column, ...]) -> Opened:
+    """The file with its `values`, written once to a folder that lives as long as the process."""
+    columns = fields(one.entry.table, extended)
+    feeds = [f for f in one.entry.feeds if f.column is not None and not columns[f.field].personal]
+    called = [feed.column for feed in one.entry.feeds if feed.field == "phone" and feed.column]
+    raw = _trimmed(con, one.raw.table, {*(feed.column for feed in feeds), *called})
+    made = {LINE: raw[LINE]}
+    for feed in feeds:
+        column = columns[feed.field]
+        text, value = cell(raw, feed.column), _reader(column)(raw, feed, column)
+        made[f"#{feed.field}"] = value
+        made[f"#unread {feed.field}"] = value.isnull().ifelse(text, None)
+    if one.entry.table == "customers":
+        made["#phone_status"] = _phone_status(raw, {feed.field: feed for feed in one.entry.feeds})
+    path = fresh(".parquet")
+    query = con.compile(raw.select(**made))
+    con.raw_sql(f"copy ({query}) to '{path}' (format parquet, compression lz4)")
+    # `engine.write` knows by this beginning that rows are stored and can be read month by month
+    view = ibis.util.gen_name("scan_values")
+    con.raw_sql(f"create view {view} as from read_parquet('{path}')")
+    return replace(one, values=con.table(view))
 
 
-def _union(con, mapping: Mapping, folder, table: str, schema: Table) -> ibis.Table:
-    parts = []
-    for i, entry in enumerate(_entries(mapping, table)):
-        entry, raw = _open(con, mapping, entry, folder)
-        parts.append(stage(raw.table, entry, schema, source=mapping.name, first=i * STRIDE))
+def _trimmed(con, raw: ibis.Table, columns: set[str]) -> ibis.Table:
+    """The rows with the text of these columns trimmed, each once."""
+    texts = {
+        name: cell(raw, name) if raw[name].type().is_string() else raw[name]
+        for name in sorted(columns)
+    }
+    view = ibis.util.gen_name("cells")
+    con.raw_sql(f"create view {view} as {con.compile(raw.select(LINE, **texts))}")
+    return con.table(view)
+
+
+def _look(con, mapping: Mapping, folder, max_unread: float) -> tuple[Reading, list[Problem]]:
+    """Every file open and looked through, and what is wrong."""
+    found: list[Problem] = []
+    opened: dict[str, list[Opened]] = {table: [] for table in STAGED}
+    for entry in mapping.files:
+        try:
+            paths = find(entry, mapping.name, folder)
+        except SourceError as error:
+            found += error.problems
+            continue
+        for path in paths:
+            try:
+                one = _open(con, mapping, entry, folder, path)
+            except SourceError as error:
+                found += error.problems
+                continue
+            one, wrong = _cells(con, one, max_unread, mapping.extended)
+            opened[entry.table].append(one)
+            found += wrong
+    return Reading(mapping, opened), found
+
+
+def _schema(reading: Reading, name: str) -> Table:
+    return lookup(name, reading.mapping.extended)
+
+
+def _union(con, reading: Reading, name: str, schema: Table) -> ibis.Table:
+    is_vault = schema.name.startswith("vault/")
+    parts = [
+        stage(
+            one.raw.table if is_vault or one.values is None else one.values,
+            one.entry,
+            schema,
+            source=reading.mapping.name,
+            first=number * STRIDE,
+        )
+        for number, one in enumerate(reading.files.get(name, []))
+    ]
     return ibis.union(*parts) if len(parts) > 1 else parts[0] if parts else _empty(con, schema)
 
 
-def _open(con, mapping: Mapping, entry: File, folder) -> tuple[File, Raw]:
-    """The entry as its file asks to be read, and the file; raises unless all columns are there."""
-    raw = open_file(con, entry, mapping.name, folder)
+def _arrived(staged: ibis.Table, name: str) -> ibis.Table:
+    """Rows and newest day by number of the file."""
+    when = moment(lookup(f"staged/{name}"))
+    newest = staged[when].max().cast("date") if when else ibis.null("date")
+    return staged.group_by(number=staged["line"] // STRIDE).agg(rows=staged.count(), newest=newest)
+
+
+def _unread(opened: Opened, feed: Feed, name: str, number: int) -> ibis.Table:
+    values = opened.values
+    text = values[f"#unread {feed.field}"]
+    bad = values.filter(text.notnull()).select(line=values[LINE] + number * STRIDE, text=text)
+    return bad.select(
+        table=ibis.literal(name), line=bad.line, field=ibis.literal(feed.field),
+        value=_masked(bad.text),
+    )  # fmt: skip
+
+
+def _open(con, mapping: Mapping, entry: File, folder, path: str) -> Opened:
+    """The file, its entry as the file asks to be read; raises unless all columns are there."""
+    raw = open_file(con, entry, mapping.name, folder, path)
     missing = _missing(raw, entry)
     if missing:
         raise SourceError(*missing)
@@ -231,7 +466,7 @@ def _open(con, mapping: Mapping, entry: File, folder) -> tuple[File, Raw]:
                 for feed in entry.feeds
             ),
         )
-    return entry, raw
+    return Opened(entry, path, raw)
 
 
 def _empty(con, schema: Table) -> ibis.Table:
@@ -250,11 +485,52 @@ def _field(raw: ibis.Table, feed: Feed | None, column: Column) -> Value:
         return ibis.literal(default, type="string") if default else ibis.null(_TYPES[column.type])
     if feed.value is not None:
         return ibis.literal(feed.value).cast(_TYPES[column.type])
-    value = _reader(column)(raw, feed, column)
+    made = f"#{column.name}"
+    value = raw[made] if made in raw.columns else _reader(column)(raw, feed, column)
     return value.fill_null(default) if default else value
 
 
+def _amounts(made: dict[str, Value], feeds: dict[str, Feed]) -> dict[str, Value]:
+    """Amount and unit price, each computed from the other where no column feeds it."""
+    # 14 digits before the point each: wider than money, then empty if it does not fit
+    quantity, price = (made[n].cast("decimal(22, 4)") for n in ("quantity", "unit_price"))
+    product = (quantity * price).round(4).try_cast("decimal(18, 4)")
+    amount = made["amount"] if "amount" in feeds else product
+    if "unit_price" in feeds:
+        return {"amount": amount.fill_null(product) if "amount" in feeds else amount}
+    each = (amount / made["quantity"].nullif(0)).round(4)
+    each = ibis.cases((made["quantity"] == 0, amount.cast("float64")), else_=each)
+    is_return = made["kind"] == "return"  # its amount may be negative, its price is not
+    return {"amount": amount, "unit_price": is_return.ifelse(each.abs(), each)}
+
+
+def _phone_status(raw: ibis.Table, feeds: dict[str, Feed]) -> Value:
+    """Whether a phone has 11 digits once blanks, hyphens and +86 are removed (CLN-01, Q-18)."""
+    feed = feeds.get("phone")
+    if feed is None or feed.column is None:
+        return ibis.literal("missing")
+    text = _narrow(cell(raw, feed.column))
+    plain = _replace_all(text, r"[\s-]", "", "g").re_replace(r"^(\+86|0086)", "")
+    is_ok = plain.re_search(r"^\d{11}$")
+    return ibis.cases((text.isnull(), "missing"), (is_ok, "ok"), else_="to_verify")
+
+
+def _masked(text: StringValue) -> StringValue:
+    """The text with phones, e-mails and ID numbers replaced by what they are."""
+    is_plain = _bytes(text) == text.length()
+    text = is_plain.ifelse(text, _translate_any(text, _WIDE[:10], _NARROW[:10]))
+    for pattern, name in _CONTACTS:
+        text = _replace_all(text, pattern, name, "g")
+    return text
+
+
+def _plain_name(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
 def _reader(column: Column) -> Callable[[ibis.Table, Feed, Column], Value]:
+    if column.type == "int":
+        return _whole
     if column.type in ("money", "quantity"):
         return _number
     return _moment if column.type in ("date", "timestamp") else _string
@@ -264,21 +540,34 @@ def cell(raw: ibis.Table, column: str) -> StringValue:
     """The cell of a column as trimmed text; blank is empty, a whole number has no `.0`."""
     value = raw[column]
     if value.type().is_floating():
-        whole = (value == value.floor()) & (value.abs() < 1e15)
-        number = value.isnan().ifelse(ibis.null("float64"), value)
-        text = whole.ifelse(number.try_cast("int64").cast("string"), number.cast("string"))
+        whole = (value % 1 == 0) & (value.abs() < 1e15)  # `floor` would raise on nan and inf
+        # as text, since DuckDB may believe a file whose statistics leave nan out
+        number = value.cast("string").nullif("nan")
+        text = whole.ifelse(value.try_cast("int64").cast("string"), number)
     elif value.type().is_decimal():
         plain = value.cast("string")
         text = plain.contains(".").ifelse(plain.re_replace(r"\.?0+$", ""), plain)
     else:
         text = value if value.type().is_string() else value.cast("string")
-    return _trim(text, _BLANKS).nullif("")
+    # most cells need no trimming, which costs five times as much as to see it
+    is_plain = _is_whole(text, "[!-~]([ -~]*[!-~])?")
+    return is_plain.ifelse(text, _trim_any(text, _BLANKS)).nullif("")
+
+
+def _narrow(text: StringValue) -> StringValue:
+    """The text with full-width digits and signs as plain ones."""
+    is_plain = _bytes(text) == text.length()
+    return is_plain.ifelse(text, _translate_any(text, _WIDE, _NARROW))
 
 
 def _string(raw: ibis.Table, feed: Feed, column: Column) -> StringValue:
     text = cell(raw, feed.column)
     if feed.strip_suffix:
         text = text.re_replace(f"{re.escape(feed.strip_suffix)}$", "").nullif("")
+    if feed.prefix:
+        text = ibis.literal(feed.prefix) + text
+    if column.free:
+        text = _masked(text)
     known = ibis.null("string") if feed.default is None else ibis.literal(feed.default)
     if feed.starts_with:
         longest = sorted(feed.starts_with, key=lambda pair: -len(pair[0]))
@@ -290,13 +579,18 @@ def _string(raw: ibis.Table, feed: Feed, column: Column) -> StringValue:
     return text.isin(column.codes).ifelse(text, ibis.null("string")) if column.codes else text
 
 
+def _whole(raw: ibis.Table, feed: Feed, column: Column) -> Value:
+    number = _number(raw, feed, column)
+    return (number == number.floor()).ifelse(number, ibis.null("decimal(18, 4)")).cast("int64")
+
+
 def _number(raw: ibis.Table, feed: Feed, column: Column) -> Value:
     """A decimal with four places, rounded; text never passes through a binary number."""
     wide = "decimal(18, 4)" if feed.unit is None else "decimal(28, 8)"
     if raw[feed.column].type().is_numeric():
         number = raw[feed.column].try_cast(wide)
     else:
-        text = cell(raw, feed.column)
+        text = _narrow(cell(raw, feed.column))
         plain = text.replace(feed.thousands, "") if feed.thousands else text
         plain = plain if feed.decimal == "." else plain.replace(feed.decimal, ".")
         is_number = text.re_search(_pattern(feed.thousands, feed.decimal))
@@ -316,13 +610,13 @@ def _pattern(thousands: str | None, decimal: str) -> str:
 def _moment(raw: ibis.Table, feed: Feed, column: Column) -> Value:
     value = raw[feed.column]
     if not (value.type().is_timestamp() or value.type().is_date()):
-        text = cell(raw, feed.column)
+        text = _narrow(cell(raw, feed.column))
         value = (
             ibis.coalesce(*(_try_strptime(text, pattern) for pattern in feed.format))
             if (feed.format)
             else text.re_search(_ISO).ifelse(text, ibis.null("string")).try_cast("timestamp(6)")
         )
-    return value.cast(_TYPES[column.type])
+    return value.try_cast(_TYPES[column.type])
 
 
 # --- problems
@@ -353,56 +647,67 @@ def _missing(raw: Raw, entry: File) -> list[Problem]:
                     at=f"column {feed.column!r}",
                 )
             )
+        elif raw.table[feed.column].type().is_binary():
+            found.append(
+                raw.problem(
+                    "bytes of no known character set",
+                    "text",
+                    "export it as text (string)",
+                    at=f"column {feed.column!r}",
+                )
+            )
     return found
 
 
-def _cells(con, entry: File, raw: Raw) -> list[Problem]:
-    """One problem for each column with filled cells that cannot be read."""
-    columns = fields(entry.table)
-    feeds = [feed for feed in entry.feeds if feed.column is not None]
+def _cells(
+    con, one: Opened, max_unread: float, extended: tuple[Column, ...]
+) -> tuple[Opened, list[Problem]]:
+    """The file converted, its feeds that have unread cells, and a problem where those are many."""
+    columns = fields(one.entry.table, extended)
+    try:
+        one = _converted(con, one, extended)
+    except duckdb.Error as error:
+        return one, broken_rows(con, one.raw) or not_whole(one.raw, error).problems
+    values = one.values
+    feeds = [feed for feed in one.entry.feeds if f"#{feed.field}" in values.columns]
     measures = {}
     for i, feed in enumerate(feeds):
-        measures |= _measures(raw.table, feed, columns[feed.field], i)
-    try:
-        row = raw.table.aggregate(**measures).to_pyarrow().to_pylist()[0]
-    except duckdb.Error as error:
-        found = f"it cannot be read: {str(error).splitlines()[0]}"
-        other = raw.problem(found, "a whole file", "export or copy it again")
-        return broken_rows(con, raw) or [other]
-    return [
-        _cell_problem(
-            raw, feed, columns[feed.field], *(row[f"{key}{i}"] for key in ("bad", "row", "text")),
-            good=row[f"good{i}"],
-        )
-        for i, feed in enumerate(feeds)
-        if row[f"bad{i}"]
-    ]  # fmt: skip
+        bad = values[f"#unread {feed.field}"].count()
+        measures |= {f"bad{i}": bad, f"filled{i}": values[f"#{feed.field}"].count() + bad}
+    counts = values.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
+    odd = [(i, feed) for i, feed in enumerate(feeds) if counts[f"bad{i}"]]
+    wrong = [
+        _cell_problem(one.raw, feed, columns[feed.field])
+        for i, feed in odd
+        if counts[f"bad{i}"] > max_unread * counts[f"filled{i}"]
+    ]
+    return replace(one, unread=tuple(feed for _, feed in odd)), wrong
 
 
-def _measures(raw: ibis.Table, feed: Feed, column: Column, number: int) -> dict[str, Value]:
+def _first(raw: ibis.Table, feed: Feed, column: Column) -> dict:
     """Of the cells that cannot be read: how many, the first and its row; and a good cell."""
     text, line = cell(raw, feed.column), raw[LINE]
     value = _reader(column)(raw, feed, column)
     bad = text.notnull() & value.isnull()
-    return {
-        f"bad{number}": bad.sum(),
-        f"row{number}": line.min(where=bad),
-        f"text{number}": text.argmin(line, where=bad),
-        f"good{number}": text.argmin(line, where=value.notnull()),
-    }
+    return raw.aggregate(
+        count=bad.sum(),
+        row=line.min(where=bad),
+        text=text.argmin(line, where=bad),
+        good=text.argmin(line, where=value.notnull()),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
 
 
-def _cell_problem(
-    raw: Raw, feed: Feed, column: Column, count: int, row: int, text: str, *, good: str | None
-) -> Problem:
-    if column.type in ("money", "quantity"):
+def _cell_problem(raw: Raw, feed: Feed, column: Column) -> Problem:
+    count, row, text, good = _first(raw.table, feed, column).values()
+    if column.type in ("money", "quantity", "int"):
         found, expected, mend = _not_a_number(feed, text)
     elif column.type in ("date", "timestamp"):
         found, expected, mend = _not_a_date(feed, text, good)
     else:
         found, expected, mend = _not_a_code(feed, column)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return raw.problem(
-        f"{text!r} {found}",
+        f"{shown!r} {found}",
         expected,
         mend.format(mapping=raw.mapping) + more(count),
         at=f"column {feed.column!r}, row {row}",
@@ -413,7 +718,7 @@ def _not_a_number(feed: Feed, text: str) -> tuple[str, str, str]:
     marks = f"digits with {feed.decimal!r} as decimal sign"
     if feed.thousands:
         marks += f" and {feed.thousands!r} between thousands"
-    for mark in (",", ".", " ", "'"):
+    for mark in filter(text.__contains__, (",", ".", " ", "'")):
         if mark != feed.decimal and re.search(_pattern(mark, feed.decimal), text):
             mend = f'if {mark!r} separates thousands, write thousands: "{mark}"'
             return "is not a number", marks, mend + " for it in {mapping}"
@@ -452,56 +757,3 @@ def _not_a_code(feed: Feed, column: Column) -> tuple[str, str, str]:
         "one of " + ", ".join(codes),
         (f"add it to `{option}` of {feed.field}, or give a `default`, in {{mapping}}"),
     )
-
-
-def _repeated(raws: list[tuple[File, Raw]], key: str) -> list[Problem]:
-    """Records without a key, and keys that stand in several records of a source."""
-    parts = []
-    for i, (entry, raw) in enumerate(raws):
-        feed = next(feed for feed in entry.feeds if feed.field == key)
-        value = _field(raw.table, feed, fields(entry.table)[key])
-        parts.append(raw.table.select(key=value, line=raw.table[LINE] + i * STRIDE))
-    if not parts:
-        return []
-    records = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    groups = records.group_by("key").aggregate(
-        rows=records.count(), first=records["line"].min(), last=records["line"].max()
-    )
-    none = groups["key"].isnull()
-    twice = groups.filter(~none, groups["rows"] > 1)
-    worst = twice.order_by("first").limit(1).mutate(keys=twice.count().as_scalar())
-    return [
-        *(_keyless(raws, key, group) for group in groups.filter(none).to_pyarrow().to_pylist()),
-        *(_twice(raws, key, group) for group in worst.to_pyarrow().to_pylist()),
-    ]
-
-
-def _keyless(raws: list[tuple[File, Raw]], key: str, group: dict) -> Problem:
-    raw, column, row = _place(raws, key, group["first"])
-    return raw.problem(
-        f"no {key}",
-        f"a {key} in every row",
-        "complete or remove the row" + more(group["rows"]),
-        at=f"column {column!r}, row {row}",
-    )
-
-
-def _twice(raws: list[tuple[File, Raw]], key: str, group: dict) -> Problem:
-    raw, column, row = _place(raws, key, group["first"])
-    other, _, last = _place(raws, key, group["last"])
-    shown = "" if other is raw else f" of {other.shown}"
-    few = "stands again in" if group["rows"] == 2 else f"stands {group['rows']} times, the last in"
-    return raw.problem(
-        f"{key} {group['key']!r} {few} row {last}{shown}",
-        f"one record for each {key} in a source",
-        "keep the right one, or map the column that tells them apart"
-        + (f" ({group['keys']:,} keys like it)" if group["keys"] > 1 else ""),
-        at=f"column {column!r}, row {row}",
-    )
-
-
-def _place(raws: list[tuple[File, Raw]], key: str, line: int) -> tuple[Raw, str | None, int]:
-    """The file, the column of the key and the row that a staged line comes from."""
-    place, row = divmod(line, STRIDE)
-    entry, raw = raws[place]
-    return raw, next(feed.column for feed in entry.feeds if feed.field == key), row

@@ -17,25 +17,41 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from crm.tables import Column, lookup
+from crm.rules import RULES, Rule, read_rule
+from crm.tables import DUPLICATES, RECORDS, Column, lookup
 
 UNITS = {"cent": "0.01", "thousand": "1000", "wan": "10000"}  # ING-24; wan is 万
-DUPLICATES = ("keep", "drop")  # CLN-05
-SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".parquet")
-PRODUCED = ("source", "line")  # columns that ingest writes itself
+TEXTS = (".csv", ".txt", ".tsv")
+SUFFIXES = (*TEXTS, ".xlsx", ".parquet", ".jsonl", ".ndjson", ".json")
+PRODUCED = ("source", "line", "phone_status", "contact_mark")  # columns that ingest writes itself
+STAGED = ("customers", "order_lines", "products", *RECORDS)
+REGISTER = {  # why a source was accepted (ING-12)
+    "internal": ("relevance", "reliability", "timeliness"),
+    "external": ("accuracy", "coverage", "legality"),
+}
 
-_TABLES = ("customers", "order_lines", "products")
-_TOP_KEYS = ("title", "about", "origin", "licence", "public", "files", "non_products")
-_FILE_KEYS = ("table", "path", "sheet", "delimiter", "encoding", "duplicates", "columns")
+_TOP_KEYS = (
+    "title", "about", "origin", "licence", "public", "register", "period", "fields", "files",
+    "rules", "test_accounts", "non_products",
+)  # fmt: skip
+_FILE_KEYS = (
+    "table", "path", "sheet", "delimiter", "encoding", "records", "join", "duplicates", "system",
+    "refresh_days", "columns",
+)  # fmt: skip
+_MOST_BYTES = 1_000_000  # of a mapping; more is no mapping that somebody wrote
+_DEEPEST = 20  # levels of a mapping; time grows with their square
+_NO_FILES = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape")  # encodings
+_FIELD_TYPES = ("string", "int", "money", "quantity", "date")
 _OPTIONS = {  # option of a feed: the types of field that take it
     "format": ("date", "timestamp"),
-    "thousands": ("money", "quantity"),
+    "thousands": ("money", "quantity", "int"),
     "decimal": ("money", "quantity"),
     "unit": ("money", "quantity"),
     "starts_with": ("string",),
     "codes": ("string",),
     "default": ("string",),
     "strip_suffix": ("string",),
+    "prefix": ("string",),
 }
 _FEED_KEYS = ("column", "value", *_OPTIONS)
 _DIRECTIVES = set("YymdbBHIMSfpaAj%")
@@ -101,24 +117,46 @@ class Feed:
     codes: tuple[tuple[str, str], ...] = ()
     default: str | None = None
     strip_suffix: str | None = None
+    prefix: str | None = None
+
+
+@dataclass(frozen=True)
+class Join:
+    """A second raw file, and the column by which its columns are joined to each row."""
+
+    path: str
+    on: str
 
 
 @dataclass(frozen=True)
 class File:
-    """One entry below `files`: the table it feeds, the names it may have, its feeds."""
+    """One entry below `files`: the table it feeds, the names it may have, its feeds.
+
+    `paths` are alternatives, each perhaps a pattern with `*`; `encoding` None means that it is
+    found out; `records` says where an API page holds its list; `refresh_days` is how often the
+    file is expected anew.
+    """
 
     table: str
     paths: tuple[str, ...]
     feeds: tuple[Feed, ...] = ()
     sheet: str | None = None
     delimiter: str = ","
-    encoding: str = "utf-8"
-    duplicates: str | None = None
+    encoding: str | None = None
+    records: str | None = None
+    join: Join | None = None
+    duplicates: str = "keep"
+    system: str = ""
+    refresh_days: int = 0
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """One source: how it is presented, its files, and the codes that are no products."""
+    """One source: how it is presented and why it was accepted, its files, rules and codes.
+
+    `period` holds the first and last day that the source says to cover; `extended` are fields of
+    customers that it declares; `test_accounts` are customers whose orders are tests.
+    """
 
     name: str
     title: str
@@ -126,7 +164,12 @@ class Mapping:
     origin: str = ""
     licence: str = ""
     public: bool = False
+    register: tuple[tuple[str, str], ...] = ()
+    period: tuple[str, str] | None = None
+    extended: tuple[Column, ...] = ()
     files: tuple[File, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    test_accounts: tuple[str, ...] = ()
     non_products: tuple[str, ...] = ()
 
     @property
@@ -169,17 +212,23 @@ def check(path: str | Path) -> tuple[Mapping | None, list[Problem]]:
     return (None if doc.problems else mapping), doc.problems
 
 
-def fields(table: str) -> dict[str, Column]:
-    """The fields that a mapping may feed in a table, personal ones included.
+def declared(mapping: Mapping) -> list[dict]:
+    """The extended fields as plain data, for data/staged/run.json."""
+    return [{"name": c.name, "type": c.type, "about": c.about} for c in mapping.extended]
+
+
+def fields(table: str, extended: tuple[Column, ...] = ()) -> dict[str, Column]:
+    """The fields that a mapping may feed in a table, personal and `extended` ones included.
 
     Examples
     --------
     >>> sorted(fields("products"))
-    ['category', 'product_id', 'product_name']
+    ['category', 'list_price', 'product_id', 'product_name']
     """
     columns = list(lookup(f"staged/{table}").columns)
     if table == "customers":
         columns += [c for c in lookup("vault/customers").columns if c.personal]
+        columns += extended
     return {column.name: column for column in columns if column.name not in PRODUCED}
 
 
@@ -239,8 +288,14 @@ def _read(content: bytes, doc: _Doc):
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    if len(content) > _MOST_BYTES:
+        doc.add((), f"{len(content):,} bytes", "a mapping", "remove what does not belong there")
+        return None
     try:
-        node = YAML(typ="safe", pure=True).compose(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
+        if not _is_plain(YAML(typ="safe", pure=True).parse(text), doc):
+            return None
+        node = YAML(typ="safe", pure=True).compose(text)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         doc.lines[()] = line
@@ -260,6 +315,30 @@ def _read(content: bytes, doc: _Doc):
     return None
 
 
+def _is_plain(events: Iterable, doc: _Doc) -> bool:
+    """Whether YAML has neither aliases, of which a few can stand for billions, nor tags or depth.
+
+    The first of them is noted, and nothing after it is looked at.
+    """
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+
+    depth, levels = 0, f"at most {_DEEPEST} levels"
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if isinstance(event, AliasEvent):
+            wrong = f"the alias *{event.anchor}", "no aliases", "write the text out"
+        elif depth > _DEEPEST:
+            wrong = "brackets nested too deeply", levels, "write it plainly"
+        elif getattr(event, "tag", None):
+            wrong = f"the tag {event.tag}", "no tags", "remove it, and quote a text that begins so"
+        else:
+            continue
+        doc.lines[()] = event.start_mark.line + 1
+        doc.add((), *wrong)
+        return False
+    return True
+
+
 def _plain(node, at: tuple, doc: _Doc):
     """The node as dict, list, text or None; notes lines and keys that stand twice."""
     if node is None or node.tag == "tag:yaml.org,2002:null":
@@ -272,6 +351,10 @@ def _plain(node, at: tuple, doc: _Doc):
         return [_plain(item, (*at, i), doc) for i, item in enumerate(node.value)]
     result = {}
     for key, value in node.value:
+        if key.id != "scalar":
+            doc.lines[at] = key.start_mark.line + 1
+            doc.add(at, "a key in brackets", "a text as key", "quote it, if it is a text")
+            continue
         path = (*at, str(key.value))
         doc.lines[path], first = key.start_mark.line + 1, doc.lines.get(path)
         if key.value in result:
@@ -294,26 +377,111 @@ def _mapping(name: str, data: dict, doc: _Doc) -> Mapping:
         key: _text(data, key, (), doc, required=key == "title") or ""
         for key in ("title", "about", "origin", "licence")
     }
+    if not texts["licence"]:
+        doc.add((), "no `licence`", "on what terms the data may be used (PRV-13)", "add it")
     public = _choice(data, "public", ("true", "false"), (), doc) == "true"
-    files = _files(data.get("files"), doc)
-    codes = tuple(_list(data, "non_products", (), doc))
-    return Mapping(name=name, **texts, public=public, files=files, non_products=codes)
+    extended = _extended(data.get("fields"), doc)
+    return Mapping(
+        name=name,
+        **texts,
+        public=public,
+        register=_register(data.get("register"), doc),
+        period=_period(data.get("period"), doc),
+        extended=extended,
+        files=_files(data.get("files"), extended, doc),
+        rules=_rules(data.get("rules"), extended, doc),
+        test_accounts=tuple(_list(data, "test_accounts", (), doc)),
+        non_products=tuple(_list(data, "non_products", (), doc)),
+    )
 
 
-def _files(entries, doc: _Doc) -> tuple[File, ...]:
+def _register(entry, doc: _Doc) -> tuple[tuple[str, str], ...]:
+    """The entry of the source register; a source without one is refused (ING-12)."""
+    at = ("register",)
+    expected = "; ".join(f"{kind}: {', '.join(rest)}" for kind, rest in REGISTER.items())
+    if not isinstance(entry, dict):
+        mend = "add `register:` with `kind` and one sentence for each criterion"
+        doc.add(at if at in doc.lines else (), "no entry in the source register", expected, mend)
+        return ()
+    kind = _choice(entry, "kind", REGISTER, at, doc, required=True)
+    criteria = REGISTER.get(kind or "", ())
+    _known(entry, ("kind", *criteria), at, doc, what="criterion", expected=expected)
+    texts = {name: _text(entry, name, at, doc, required=True) or "" for name in criteria}
+    return (("kind", kind or ""), *texts.items())
+
+
+def _period(entry, doc: _Doc) -> tuple[str, str] | None:
+    if entry is None:
+        return None
+    at = ("period",)
+    if not isinstance(entry, dict) or set(entry) != {"from", "to"}:
+        doc.add(at, "no `from` and `to`", "the first and the last day", "write both")
+        return None
+    days = str(entry["from"]), str(entry["to"])
+    if not all(map(_is_iso, days)) or days[0] > days[1]:
+        doc.add(at, f"{days[0]} to {days[1]}", "two dates in order, as 2024-12-31", "mend it")
+        return None
+    return days
+
+
+def _extended(entries, doc: _Doc) -> tuple[Column, ...]:
+    """Fields of customers that the source declares (ING-14); without a purpose none is read."""
+    if entries is None:
+        return ()
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        doc.add(("fields",), "no list of fields", "entries with `name`", "write `- name: …`")
+        return ()
+    keys, taken, made = ("name", "type", "about", "purpose"), set(fields("customers")), []
+    for i, entry in enumerate(entries):
+        at = ("fields", i)
+        _known(entry, keys, at, doc)
+        name, _, about, _ = (_text(entry, key, at, doc, required=True) or "" for key in keys)
+        kind = _choice(entry, "type", _FIELD_TYPES, at, doc) or "string"
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in {*taken, *PRODUCED, "imputed"}:
+            expected = "a new name of small letters, digits and _"
+            doc.add(at, f"the name {name!r}", expected, "choose another name")
+        taken.add(name)
+        made.append(Column(name, kind, about))
+    return tuple(made)
+
+
+def _rules(entries, extended: tuple[Column, ...], doc: _Doc) -> tuple[Rule, ...]:
+    """Rules that the source adds to those of `crm.rules`."""
+    if entries is None:
+        return ()
+    if not isinstance(entries, list):
+        doc.add(("rules",), "no list of rules", "entries with `id`", "write `- id: …`")
+        return ()
+    known = {
+        name: {c.name: c for c in lookup(f"staged/{name}", extended).columns} for name in STAGED
+    }
+    made = []
+    for i, entry in enumerate(entries):
+        rule, wrong = read_rule(entry, known)
+        for found, expected, mend in wrong:
+            doc.add(("rules", i), found, expected, mend)
+        made += [rule] if rule else []
+    taken = Counter((rule.table, rule.id) for rule in (*RULES, *made))
+    for table, name in sorted({(r.table, r.id) for r in made if taken[r.table, r.id] > 1}):
+        found = f"{table} has two rules {name!r}"
+        doc.add(("rules",), found, "each id once in a table", "rename yours")
+    return tuple(made)
+
+
+def _files(entries, extended: tuple[Column, ...], doc: _Doc) -> tuple[File, ...]:
     at = ("files",)
     if not isinstance(entries, list) or not entries:
         found = "no list of files below `files`"
         doc.add(at, found, "one entry for each raw file", "write `- table: order_lines` below it")
         return ()
-    files = tuple(_file(entry, (*at, i), doc) for i, entry in enumerate(entries))
+    files = tuple(_file(entry, extended, (*at, i), doc) for i, entry in enumerate(entries))
     if all(file.table != "order_lines" for file in files):
         mend = "add an entry with `table: order_lines`"
         doc.add(at, "no file feeds order_lines", "at least one", mend)
     return files
 
 
-def _file(entry, at: tuple, doc: _Doc) -> File:
+def _file(entry, extended: tuple[Column, ...], at: tuple, doc: _Doc) -> File:
     if not isinstance(entry, dict):
         doc.add(
             at,
@@ -323,9 +491,9 @@ def _file(entry, at: tuple, doc: _Doc) -> File:
         )
         return File("", ())
     _known(entry, _FILE_KEYS, at, doc)
-    table = _choice(entry, "table", _TABLES, at, doc, required=True) or ""
+    table = _choice(entry, "table", STAGED, at, doc, required=True) or ""
     paths = _paths(entry, at, doc)
-    feeds = _feeds(entry.get("columns"), table, (*at, "columns"), doc)
+    feeds = _feeds(entry.get("columns"), table, extended, (*at, "columns"), doc)
     return File(
         table=table,
         paths=paths,
@@ -333,8 +501,34 @@ def _file(entry, at: tuple, doc: _Doc) -> File:
         sheet=_only_for(entry, "sheet", (".xlsx",), paths, at, doc),
         delimiter=_delimiter(entry, paths, at, doc),
         encoding=_encoding(entry, paths, at, doc),
+        records=_only_for(entry, "records", (".json",), paths, at, doc),
+        join=_join(entry, at, doc),
         duplicates=_duplicates(entry, table, at, doc),
+        system=_text(entry, "system", at, doc) or "",
+        refresh_days=_days(entry, at, doc),
     )
+
+
+def _join(entry: dict, at: tuple, doc: _Doc) -> Join | None:
+    """The file that is joined to each row, as a web shop's orders to their lines."""
+    if "join" not in entry:
+        return None
+    given, at = entry["join"], (*at, "join")
+    if not isinstance(given, dict):
+        doc.add(at, "`join` is no mapping", "`{path: FILE, on: COLUMN}`", "write both")
+        return None
+    _known(given, ("path", "on"), at, doc)
+    paths = _paths(given, at, doc)
+    on = _text(given, "on", at, doc, required=True)
+    return Join(paths[0], on) if paths and on else None
+
+
+def _days(entry: dict, at: tuple, doc: _Doc) -> int:
+    text = _text(entry, "refresh_days", at, doc) or "0"
+    if not re.fullmatch(r"\d{1,5}", text):
+        doc.add((*at, "refresh_days"), f"{text!r}", "a number of days", "write digits alone")
+        return 0
+    return int(text)
 
 
 def _paths(entry: dict, at: tuple, doc: _Doc) -> tuple[str, ...]:
@@ -350,6 +544,9 @@ def _paths(entry: dict, at: tuple, doc: _Doc) -> tuple[str, ...]:
                 "a name below data/raw/<source>/",
                 "copy the file there and write its name",
             )
+        elif not path.isprintable() or any(len(part.encode()) > 255 for part in parts):
+            found = f"path {path[:60]!r}{'…' * (len(path) > 60)} is no name of a file"
+            doc.add((*at, "path"), found, "at most 255 bytes of plain characters", "mend it")
         elif PurePosixPath(path).suffix.lower() not in SUFFIXES:
             doc.add(
                 (*at, "path"),
@@ -373,7 +570,7 @@ def _only_for(entry: dict, key: str, suffixes, paths, at: tuple, doc: _Doc) -> s
 
 
 def _delimiter(entry: dict, paths, at: tuple, doc: _Doc) -> str:
-    text = _only_for(entry, "delimiter", SUFFIXES[:3], paths, at, doc)
+    text = _only_for(entry, "delimiter", TEXTS, paths, at, doc)
     if text is None:
         return ","
     if len(text) != 1 or text in '"\r\n':
@@ -386,34 +583,37 @@ def _delimiter(entry: dict, paths, at: tuple, doc: _Doc) -> str:
     return text
 
 
-def _encoding(entry: dict, paths, at: tuple, doc: _Doc) -> str:
-    text = _only_for(entry, "encoding", SUFFIXES[:3], paths, at, doc) or "utf-8"
+def _encoding(entry: dict, paths, at: tuple, doc: _Doc) -> str | None:
+    text = _only_for(entry, "encoding", TEXTS, paths, at, doc)
+    if text is None:
+        return None
     try:
-        return codecs.lookup(text).name
-    except LookupError:
+        info = codecs.lookup(text)
+    except (LookupError, ValueError):
+        info = None
+    if info is None or not info._is_text_encoding or info.name in _NO_FILES:
         doc.add(
             (*at, "encoding"),
             f"unknown encoding {text!r}",
             "a name that Python knows",
             "try utf-8, gb18030 (Chinese Excel), latin-1 or utf-16",
         )
-        return "utf-8"
-
-
-def _duplicates(entry: dict, table: str, at: tuple, doc: _Doc) -> str | None:
-    if table != "order_lines":
-        if "duplicates" in entry:
-            doc.add(
-                (*at, "duplicates"),
-                f"`duplicates` for table {table!r}",
-                "it only with order_lines",
-                "remove it",
-            )
         return None
-    return _choice(entry, "duplicates", DUPLICATES, at, doc, required=True)
+    return info.name
 
 
-def _feeds(columns, table: str, at: tuple, doc: _Doc) -> tuple[Feed, ...]:
+def _duplicates(entry: dict, table: str, at: tuple, doc: _Doc) -> str:
+    """What becomes of rows that repeat another in every column; of order lines it must be said."""
+    if table in ("customers", "products") and "duplicates" in entry:
+        found = f"`duplicates` for table {table!r}"
+        doc.add((*at, "duplicates"), found, "it only with other tables", "remove it")
+    is_lines = table == "order_lines"
+    return _choice(entry, "duplicates", DUPLICATES, at, doc, required=is_lines) or "keep"
+
+
+def _feeds(
+    columns, table: str, extended: tuple[Column, ...], at: tuple, doc: _Doc
+) -> tuple[Feed, ...]:
     if not isinstance(columns, dict) or not columns:
         doc.add(
             at if at in doc.lines else at[:-1],
@@ -422,12 +622,13 @@ def _feeds(columns, table: str, at: tuple, doc: _Doc) -> tuple[Feed, ...]:
             "add `columns:` and below it one line a field",
         )
         return ()
-    if table not in _TABLES:
+    if table not in STAGED:
         return ()
-    known = fields(table)
+    known = fields(table, extended)
     _known(columns, known, at, doc, what="field", expected=f"a field of {table}")
     for name, column in known.items():
-        if column.required and name not in columns:
+        is_made = name == "unit_price" and "amount" in columns  # amount ÷ quantity
+        if column.required and name not in columns and not is_made:
             found = f"no column feeds the required field {name!r} ({column.about})"
             doc.add(at, found, f"all required fields of {table}", f"add `{name}: COLUMN`")
     feeds = [
@@ -482,6 +683,7 @@ def _read_feed(column: Column, entry: dict, at: tuple, doc: _Doc) -> Feed:
         codes=_pairs(entry, "codes", at, doc),
         default=_text(entry, "default", at, doc),
         strip_suffix=_text(entry, "strip_suffix", at, doc),
+        prefix=_text(entry, "prefix", at, doc),
     )
 
 
@@ -543,8 +745,14 @@ def _value_problems(feed: Feed, column: Column) -> Iterator[tuple[str, str, str]
             )
     if feed.value is None:
         return
-    if column.type in ("money", "quantity") and not re.fullmatch(r"-?\d+(\.\d+)?", feed.value):
-        yield f"the value {feed.value!r}", "digits, with . as decimal sign", "mend it"
+    whole = r"-?\d{1,14}"
+    if column.type == "int" and not re.fullmatch(whole, feed.value):
+        yield f"the value {feed.value!r}", "at most 14 digits", "mend it"
+    if column.type in ("money", "quantity") and not re.fullmatch(
+        rf"{whole}(\.\d{{1,4}})?", feed.value
+    ):
+        expected = "digits, with . as decimal sign, at most 14 before it and 4 behind"
+        yield f"the value {feed.value!r}", expected, "mend it"
     if column.type in ("date", "timestamp") and not _is_iso(feed.value):
         yield f"the value {feed.value!r}", "a date such as 2024-12-31", "mend it"
 

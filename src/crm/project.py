@@ -153,6 +153,12 @@ def signatures(module: Path) -> dict[str, dict[str, object]]:
     return {f.name: _keywords(f) for f in functions if not f.name.startswith("_")}
 
 
+def module_path(root: Path, name: str) -> Path:
+    """The file that holds the public functions of a module or package of `crm`."""
+    package = root / "src/crm" / name / "__init__.py"
+    return package if package.exists() else root / "src/crm" / f"{name}.py"
+
+
 def params_problems(root: Path, params: dict) -> list[str]:
     """Everything in params.yaml that names no section, function or keyword there is."""
     found = [
@@ -161,6 +167,7 @@ def params_problems(root: Path, params: dict) -> list[str]:
         if key not in RUN_KEYS
     ]
     modules = {p.stem for p in (root / "src/crm").glob("*.py")} | set(EXEMPT)
+    modules |= {p.parent.name for p in (root / "src/crm").glob("*/__init__.py")}
     for section, functions in params.items():
         if section not in modules:
             found.append(f"params.yaml: {_unknown('', section, modules)}")
@@ -171,7 +178,7 @@ def params_problems(root: Path, params: dict) -> list[str]:
 
 def section_problems(root: Path, section: str, functions) -> list[str]:
     """What one section names that its module does not have."""
-    known = signatures(root / "src/crm" / f"{section}.py")
+    known = signatures(module_path(root, section))
     if not isinstance(functions, dict):
         return [f"params.yaml: {section} must be a mapping of functions, found {functions!r}"]
     found = []

@@ -364,7 +364,8 @@ def dormant(tiers: pd.DataFrame, recall: pd.DataFrame) -> pd.DataFrame:
 
     Who is on the list of lapsing, valuable customers is called and gets no offer beside.
     """
-    offers = recall.groupby("customer_id")["product_name"].agg(", ".join)
+    unlike = recall.drop_duplicates(["customer_id", "product_name"])  # codes may share a name
+    offers = unlike.groupby("customer_id")["product_name"].agg(", ".join)
     listed = _listed(offered(tiers))
     named = [offers.get(customer, "the newest products") for customer in listed["customer_id"]]
     return listed.assign(offer=pd.Series(named, listed.index, dtype="str"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -207,16 +208,22 @@ def _call(*command: str, root: Path, **extra: str) -> int:
 
 
 def _simulate(root: Path, params: dict) -> int:
+    """The demo company: its exports, and the planted truth in a folder of its own."""
+    options = params.get("simulate", {}).get("write", {})
+    _write_company(root, "demo", seed=params["run"]["seed"], **options)
+    return 0
+
+
+def _write_company(root: Path, name: str, **options) -> None:
+    """Written aside and put in place by renaming, so that no half company is left."""
+    from crm.engine import replace
     from crm.simulate import write
 
-    target = root / "data/raw/demo"
     aside = root / ".crm/run/simulate"
     shutil.rmtree(aside, ignore_errors=True)
-    write(aside, seed=params["run"]["seed"], **params.get("simulate", {}).get("write", {}))
-    from crm.engine import replace
-
-    replace(aside, target)
-    return 0
+    write(aside / "raw", aside / "truth", **options)
+    replace(aside / "raw", root / "data/raw" / name)
+    replace(aside / "truth", root / "data/truth" / name)
 
 
 def _site(root: Path, params: dict) -> int:
@@ -256,6 +263,42 @@ def check(options) -> int:
     sys.stderr.write("".join(f"{problem}\n" for problem in problems))
     sys.stdout.write(summary + "\n")
     return 1 if problems else 0
+
+
+def pull(options) -> int:
+    """`crm pull NAME`: bring tables of a database or an API into data/raw/NAME, once."""
+    from crm.pull import pull
+
+    root = find_root()
+    written = pull(root / "data/sources" / options.name, root / "data/raw" / options.name)
+    sys.stdout.write("".join(f"{line}\n" for line in written))
+    return 0
+
+
+def simulate(options) -> int:
+    """`crm simulate --customers N --into NAME`: an invented company of any size as a source."""
+    root = find_root()
+    _source_named(root, options.into)
+    seed = load_params(root)["run"]["seed"]
+    _write_company(root, options.into, customers=options.customers, seed=seed)
+    sys.stdout.write(
+        f"wrote data/raw/{options.into} and what was planted, data/truth/{options.into}; "
+        f"next: crm use {options.into}\n"
+    )
+    return 0
+
+
+def _source_named(root: Path, name: str) -> None:
+    """A source with the demo's mapping, unless there is one of that name; the demo stays as is."""
+    folder = root / "data/sources" / name
+    if name == "demo" or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ProjectError(f"--into {name}: give a new name of small letters, digits and hyphens")
+    mapping = (root / "data/sources/demo/mapping.yaml").read_bytes()
+    if (folder / "mapping.yaml").exists():
+        if (folder / "mapping.yaml").read_bytes() != mapping:
+            raise ProjectError(f"data/sources/{name} is another source; give a new name")
+        return
+    shutil.copytree(root / "data/sources/demo", folder, dirs_exist_ok=True)
 
 
 def draft(options) -> int:
@@ -319,6 +362,12 @@ def _parser() -> argparse.ArgumentParser:
     add(use, ("name", {"help": "a folder of data/sources"}))
     add(check, ("name", {"help": "a folder of data/sources"}))
     add(draft, ("name", {"help": "name of the new source"}), ("files", {"nargs": "+"}))
+    add(pull, ("name", {"help": "a folder of data/sources with a pull.yaml"}))
+    add(
+        simulate,
+        ("--customers", {"type": int, "required": True, "help": "156,000 give 10 million lines"}),
+        ("--into", {"required": True, "help": "name of the source to write"}),
+    )
     add(track)
     add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
     add(publish, ("folder", {"help": "a new folder"}))

@@ -362,8 +362,52 @@ def home(places: pd.DataFrame) -> dict:
     return found
 
 
+def season_note(months: pd.DataFrame) -> str:
+    """What buyers have to know of the strong months, if there are any."""
+    if not totals(months)["season"]:
+        return "**Buyers and stock: no month stands out**, so no season has to be prepared."
+    return (
+        "**Buyers and stock: the strong months were {season:text}.** Each sold at least a "
+        "quarter more than the median month, {peak_month:month} {peak_ratio:num} times it. If "
+        "it is a season, its goods have to be in stock before the first of them begins."
+    )
+
+
+def unnamed_note(found: dict) -> str:
+    """What the owner of the order system has to do about orders without a customer, if any."""
+    if not found["unnamed_orders"]:
+        return "**Owner of the order system: keep it so.** Every order names its customer."
+    return (
+        "**Owner of the order system: find out where {unnamed_orders} orders "
+        "({unnamed_orders_share:pct}) lose their customer.** They are worth "
+        "{unknown_sales:money} of goods, {unknown_sales_share:pct} of net sales; half of them "
+        "are above {unnamed_value:money}, half of the named ones above {named_value:money}."
+    )
+
+
+def returned_note(returned: pd.DataFrame) -> str:
+    """What came back most, if anything did."""
+    if returned.empty:
+        return "The source has no returns."
+    return (
+        "**{most_returned:text}** alone is {most_returned_amount:money}, "
+        "{most_returned_of_all:pct} of all that came back. Orders cancelled within a day, "
+        "which most likely never left the house, make {swift:money} of the {returned:money}; "
+        "leaving those orders out on both sides, {slow_share:pct} of goods sold came back."
+    )
+
+
+def told_apart(products: pd.DataFrame) -> pd.DataFrame:
+    """`products` with the code behind a name that several of them have."""
+    twice = products["product_name"].duplicated(keep=False)
+    coded = products["product_name"] + " (" + products["product_id"] + ")"
+    return products.assign(product_name=products["product_name"].where(~twice, coded))
+
+
 def home_note(places: pd.DataFrame) -> str:
     """The sentence that compares the best country with the one after it, if there is one."""
+    if places["country"].isin(["unknown"]).all():
+        return "The source names no country."
     if len(places) < 2:
         return "All sales are in one country, {home_country:text}."
     return (
@@ -380,6 +424,8 @@ def abroad(places: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
 
 def abroad_title(places: pd.DataFrame) -> str:
     """The finding of the chart of countries."""
+    if places["country"].isin(["unknown"]).all():
+        return "The source names no country."
     if len(places) < 2:
         return "All sales are in {home_country:text}"
     return "Outside {home_country:text}, {second_country:text} leads with {second_sales:money}"

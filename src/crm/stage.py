@@ -38,7 +38,7 @@ from crm.project import (
     signatures,
     table_name,
 )
-from crm.tables import TABLES, TableError, lookup
+from crm.tables import TABLES, Column, TableError, lookup
 
 if TYPE_CHECKING:
     import ibis
@@ -157,13 +157,23 @@ class Stage:
                 f"{path.relative_to(self.root)} is not there yet: run `dvc repro {self.name}`"
             )
         table = engine.scan(self.con, path)
-        schema = lookup(table_name(self.spec.dep(name)))
+        schema = self._schema(self.spec.dep(name))
         if list(table.columns) != schema.names:
             raise TableError(
                 f"table {schema.name!r} on disk has {list(table.columns)}, expected "
                 f"{schema.names}: run `dvc repro` to rebuild it"
             )
         return table
+
+    def layer(self, layer: str) -> dict[str, ibis.Table]:
+        """All declared input tables of one layer, lazily, by name."""
+        paths = [path for path in self.spec.deps if path.startswith(f"data/{layer}/")]
+        names = [table_name(path) for path in paths if table_name(path) in TABLES]
+        return {name.removeprefix(f"{layer}/"): self.table(name) for name in names}
+
+    def counts(self, tables: dict[str, ibis.Table]) -> dict[str, int]:
+        """Rows of each table by name."""
+        return {name: int(rows.count().execute()) for name, rows in tables.items()}
 
     def read(self, name: str) -> pd.DataFrame:
         """The declared input table as a frame, for tables that grow with customers."""
@@ -203,7 +213,7 @@ class Stage:
         from crm import engine
 
         path = self.spec.out(name)
-        schema = lookup(table_name(path))
+        schema = self._schema(path)
         personal = [column.name for column in schema.columns if column.personal]
         if personal and not schema.name.startswith("vault/"):
             raise TableError(
@@ -214,8 +224,18 @@ class Stage:
             rows = self._encrypted(rows, personal, schema.name)
         with self._target(path) as target:
             count = engine.write(self.con, rows, target, schema)
-            self.written[name] = count
+            self.written[schema.name.split("/")[-1]] = count
             self._settle(path, target, f"{path.removeprefix('data/')}: {count:,} rows")
+
+    def write_all(self, layer: str, tables: dict) -> None:
+        """Write several declared output tables of one layer."""
+        for name, rows in tables.items():
+            self.write(f"{layer}/{name}", rows)
+
+    def _schema(self, path: str):
+        """The schema of a declared table, with the fields that the source declares itself."""
+        extended = tuple(Column(**field) for field in self.run.get("fields", ()))
+        return lookup(table_name(path), extended)
 
     def save(self, name: str, model: dict) -> None:
         """Write a declared model as JSON text: a stable form, never a pickle."""
@@ -410,12 +430,13 @@ class Stage:
                 measures = {"rows": table.count()}
                 if schema.time:
                     time = table[schema.time]
-                    measures |= {"from": time.min().date(), "to": time.max().date()}
+                    measures |= {"from": time.min().cast("date"), "to": time.max().cast("date")}
                 row = self.frame(table.aggregate(**measures)).iloc[0]
                 days = {
                     k: str(row[k])[:10] for k in ("from", "to") if k in row and row[k] == row[k]
                 }
-                found.append({"name": name, "rows": int(row["rows"])} | days)
+                if row["rows"]:  # what no file feeds need not be listed
+                    found.append({"name": name, "rows": int(row["rows"])} | days)
         return found
 
     def _values(self, message: str) -> dict:

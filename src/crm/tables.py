@@ -4,11 +4,15 @@ A table is named by its place below `data/`, without suffix: `clean/orders` is t
 `orders` of the layer `clean`. Facts grow with transactions and lie in one folder per month;
 the others grow with customers or products and are one file. Columns classed as personal
 exist only in `vault/` tables, where they are encrypted (PRV-01…04).
+
+A table goes through three layers: `staged` (typed, as it arrived, keys of the source), `clean`
+(after the rules) and `tables` (with `customer_id`, the only facts that analyses read). The
+*records* below (events, tickets, …) have the same columns in each, written once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 STRIDE = 1_000_000_000  # a line's number is file × this + row, so it names both
 
@@ -33,7 +37,9 @@ class Column:
     """One column: its type, what it holds, and how far it may travel.
 
     `required` columns must be mapped by a source and may not be empty; `codes` is the closed
-    list of values; `personal` columns identify a person and stay in the vault.
+    list of values; `personal` columns identify a person and stay in the vault; `free` columns
+    are text that people wrote, in which phones, e-mails and ID numbers are masked at intake;
+    `unit` says what a number counts.
     """
 
     name: str
@@ -42,6 +48,8 @@ class Column:
     required: bool = False
     codes: tuple[str, ...] = ()
     personal: bool = False
+    free: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,8 @@ class Table:
     """One table: what a row is, who owns it, what it is for, and its columns.
 
     `time` names the column that decides the month folder of a fact table; a table without
-    it is one file.
+    it is one file. `same` names the columns that tell two versions of one record: of these the
+    newest counts (ING-25).
     """
 
     name: str
@@ -59,6 +68,7 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     time: str | None = None
+    same: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -74,6 +84,16 @@ def _c(name: str, type: str, about: str, **options) -> Column:
 
 KINDS = ("sale", "return", "adjustment", "test")
 GENDERS = ("male", "female", "unknown")  # CLN-03, Q-14
+CONTRACTS = ("signed", "unsigned", "suspended")  # ING-16
+PHONES = ("ok", "to_verify", "missing")  # CLN-01
+EVENTS = ("view", "search", "click", "favourite", "cart", "checkout", "share", "login")  # ING-05
+TICKETS = ("enquiry", "complaint", "praise", "repair", "other")  # ING-07
+ARMS = ("treated", "control")  # of a campaign with a group that is left out
+DEALS = ("lead", "opportunity", "won", "lost")  # ING-21
+DUPLICATES = ("keep", "drop")  # CLN-05
+ACTIONS = ("quarantine", "drop", "fix", "flag")  # what becomes of a row that breaks a rule
+PURPOSES = ("analysis", "marketing", "profiling", "sharing")  # PRV-07
+COSTS = ("goods", "shipping", "service", "fee")  # ING-08
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
 _SOURCE = _c("source", "string", "the source the row came from")
@@ -87,15 +107,31 @@ _UNIT_PRICE = _c("unit_price", "money", "price of one unit", required=True)
 
 _CUSTOMER_FACTS = (
     _c("registered_on", "date", "day of registration", required=True),
+    _c("updated_on", "date", "day on which the record was last changed (ING-25)"),
     _c("industry", "string", "industry of the customer"),
     _c("gender", "string", "gender", codes=GENDERS),
+    _c("birth_date", "date", "date of birth, for the age"),
+    _c("province", "string", "province"),
     _c("city", "string", "city"),
-    _c("acquisition", "string", "channel that brought the customer"),
+    _c("district", "string", "district"),
+    _c("interests", "string", "interests, separated by ;", free=True),
+    _c("acquisition", "string", "channel that brought the customer (ING-17)"),
+    _c("contract_status", "string", "status of the contract (ING-16)", codes=CONTRACTS),
+    _c("renewal_intent", "string", "what the customer says about renewing (ING-28)"),
+    _c("assets", "money", "assets held on the account (ING-28)"),
+    _c("points", "quantity", "member points (ING-18)", unit="points"),
+    _c("consumption_preference", "string", "what the customer says to prefer (ING-14)"),
+    _c("complaint_record", "string", "what the file notes of complaints (ING-14)", free=True),
 )
+_PHONE = _c("phone_status", "string", "whether the phone can be called (CLN-01)", codes=PHONES)
+_MARK = _c("contact_mark", "string", "keyed hash of name and contact: equal for one person")
+_IMPUTED = _c("imputed", "string", "fields that a policy filled, separated by ; (CLN-06)")
 _PERSONAL = (
     _c("name", "string", "full name", required=True, personal=True),
     _c("phone", "string", "phone number", personal=True),
     _c("email", "string", "e-mail address", personal=True),
+    _c("address", "string", "postal address", personal=True),
+    _c("id_number", "string", "number of an identity document", personal=True),
 )
 _LINE = (
     _c("quantity", "quantity", "units", required=True),
@@ -122,8 +158,330 @@ _PRODUCT_FACTS = (
     _PRODUCT,
     _c("product_name", "string", "name shown to people"),
     _c("category", "string", "category; empty if the source has none"),
+    _c("list_price", "money", "price on the label"),
     _c("is_product", "bool", "false for postage, fees, vouchers and manual entries"),
 )
+_CAMPAIGN = _c("campaign_id", "string", "the campaign's key")
+_ORDER_ID = _c("order_id", "string", "order number")
+_TEXT = _c("text", "string", "what was written, contacts masked", free=True)
+
+# One record of each kind: columns that all layers share. A table without `customer_key` is about
+# no customer. `same` is the key that a later version of the record repeats.
+_RECORDS = [
+    Table(
+        "events",
+        "one thing a customer did on the website, in the app or mini-program (ING-05)",
+        "product",
+        "interest, use and paths before a purchase",
+        (),
+        (
+            _CUSTOMER_KEY,
+            _c("at", "timestamp", "when", required=True),
+            _c("kind", "string", "what was done", codes=EVENTS, required=True),
+            _c("target", "string", "page or thing it was done to"),
+            _c("product_id", "string", "the product concerned"),
+            _c("dwell_seconds", "quantity", "time spent there", unit="seconds"),
+            _c("position", "quantity", "place in the path of the visit, from 1"),
+            _c("device", "string", "device, such as app, mini-program or web"),
+        ),
+        time="at",
+    ),
+    Table(
+        "interactions",
+        "one communication with a customer (ING-06, ING-23)",
+        "service",
+        "contact history and preferred channel",
+        (),
+        (
+            _CUSTOMER_KEY,
+            _c("at", "timestamp", "when", required=True),
+            _c("channel", "string", "channel, such as wecom, phone or sms", required=True),
+            _c("direction", "string", "who began", codes=("in", "out")),
+            _c("topic", "string", "what it was about"),
+            _TEXT,
+        ),
+        time="at",
+    ),
+    Table(
+        "tickets",
+        "one case of customer service (ING-07)",
+        "service",
+        "complaints, praise, response times and churn reasons",
+        (),
+        (
+            _c("ticket_id", "string", "the case's number", required=True),
+            _CUSTOMER_KEY,
+            _c("opened_at", "timestamp", "when it was opened", required=True),
+            _c("first_response_at", "timestamp", "when it was first answered"),
+            _c("resolved_at", "timestamp", "when it was closed"),
+            _c("kind", "string", "kind of case", codes=TICKETS, required=True),
+            _c("topic", "string", "what it was about"),
+            _c("outcome", "string", "how it ended"),
+            _c("agent", "string", "code of the person who answered"),
+            _TEXT,
+        ),
+        same=("ticket_id",),
+    ),
+    Table(
+        "campaigns",
+        "one campaign",
+        "marketing",
+        "effect of campaigns",
+        (),
+        (
+            _c("campaign_id", "string", "the campaign's key", required=True),
+            _c("campaign_name", "string", "name shown to people"),
+            _c("kind", "string", "kind of campaign"),
+            _c("channel", "string", "channel"),
+            _c("starts_on", "date", "first day", required=True),
+            _c("ends_on", "date", "last day"),
+            _c("offer", "string", "what is offered"),
+            _c("cost", "money", "cost of the whole campaign"),
+        ),
+        same=("campaign_id",),
+    ),
+    Table(
+        "campaign_contacts",
+        "one customer addressed, or left out on purpose, by one campaign (ING-19)",
+        "marketing",
+        "open, click and participation rates; response",
+        (),
+        (
+            _c("campaign_id", "string", "the campaign's key", required=True),
+            _CUSTOMER_KEY,
+            _c("channel", "string", "channel"),
+            _c("arm", "string", "treated, or left out for comparison", codes=ARMS),
+            _c("sent_at", "timestamp", "when it was sent; of a control, when it would have been"),
+            _c("delivered_at", "timestamp", "when it arrived"),
+            _c("opened_at", "timestamp", "when it was first opened"),
+            _c("clicked_at", "timestamp", "when a link was first followed"),
+            _c("joined_at", "timestamp", "when the customer joined the campaign"),
+            _c("used_at", "timestamp", "when its coupon was used"),
+        ),
+        time="sent_at",
+    ),
+    Table(
+        "coupons",
+        "one kind of coupon",
+        "marketing",
+        "price sensitivity and effect of offers",
+        (),
+        (
+            _c("coupon_id", "string", "the coupon's key", required=True),
+            _CAMPAIGN,
+            _c("coupon_name", "string", "name shown to people"),
+            _c("threshold", "money", "order value from which it may be used"),
+            _c("value", "money", "what it takes off"),
+            _c("valid_from", "date", "first day"),
+            _c("valid_to", "date", "last day"),
+        ),
+        same=("coupon_id",),
+    ),
+    Table(
+        "discounts",
+        "one discount given on one order",
+        "marketing",
+        "coupon use and price sensitivity",
+        (),
+        (
+            _c("order_id", "string", "order number", required=True),
+            _CUSTOMER_KEY,
+            _c("coupon_id", "string", "the coupon's key"),
+            _CAMPAIGN,
+            _c("given_at", "timestamp", "when", required=True),
+            _c("amount", "money", "money taken off"),
+        ),
+    ),
+    Table(
+        "spend",
+        "marketing cost of one channel on one day (ING-20)",
+        "marketing",
+        "return on marketing cost",
+        (),
+        (
+            _c("day", "date", "day", required=True),
+            _c("channel", "string", "channel", required=True),
+            _CAMPAIGN,
+            _c("cost", "money", "cost", required=True),
+            _c("impressions", "quantity", "times shown"),
+            _c("clicks", "quantity", "clicks"),
+        ),
+        same=("day", "channel", "campaign_id"),
+    ),
+    Table(
+        "touchpoints",
+        "one contact of a customer with a marketing channel (ING-20)",
+        "marketing",
+        "attribution",
+        (),
+        (
+            _CUSTOMER_KEY,
+            _c("at", "timestamp", "when", required=True),
+            _c("channel", "string", "channel", required=True),
+            _CAMPAIGN,
+        ),
+        time="at",
+    ),
+    Table(
+        "leads",
+        "one lead and how far it came (ING-21)",
+        "sales",
+        "sales funnel and follow-up",
+        (),
+        (
+            _c("lead_id", "string", "the lead's key", required=True),
+            _CUSTOMER_KEY,
+            _c("created_at", "timestamp", "when it came", required=True),
+            _c("channel", "string", "channel that brought it"),
+            _c("stage", "string", "how far it came", codes=DEALS, required=True),
+            _c("stage_at", "timestamp", "when it reached that stage"),
+            _c("owner", "string", "code of the person in charge"),
+            _c("first_follow_up_at", "timestamp", "when it was first followed up"),
+            _c("outcome", "string", "how it ended, or why it was lost"),
+            _c("value", "money", "expected value"),
+        ),
+        same=("lead_id",),
+    ),
+    Table(
+        "surveys",
+        "one answer to one question of a survey (ING-22)",
+        "service",
+        "satisfaction and loyalty",
+        (),
+        (
+            _c("survey_id", "string", "number of the answer sheet", required=True),
+            _CUSTOMER_KEY,
+            _c("answered_at", "timestamp", "when", required=True),
+            _c("instrument", "string", "set of questions, such as nps or csat", required=True),
+            _c("question", "string", "the question"),
+            _c("score", "quantity", "the score"),
+            _c("scale_max", "quantity", "the best score there is"),
+            _TEXT,
+        ),
+        same=("survey_id", "question"),
+    ),
+    Table(
+        "reviews",
+        "one review of a product (ING-09)",
+        "product",
+        "what customers praise and blame",
+        (),
+        (
+            _c("review_id", "string", "the review's key", required=True),
+            _CUSTOMER_KEY,
+            _c("product_id", "string", "the product concerned"),
+            _c("written_at", "timestamp", "when", required=True),
+            _c("score", "quantity", "stars"),
+            _c("platform", "string", "where it was written"),
+            _TEXT,
+        ),
+        same=("review_id",),
+    ),
+    Table(
+        "usage",
+        "use of one module by one customer on one day (ING-10)",
+        "product",
+        "engagement and early warning",
+        (),
+        (
+            _CUSTOMER_KEY,
+            _c("day", "date", "day", required=True),
+            _c("module", "string", "module or feature"),
+            _c("sessions", "quantity", "sessions"),
+            _c("clicks", "quantity", "clicks"),
+            _c("logins", "quantity", "logins"),
+            _c("templates_made", "quantity", "templates made"),
+            _c("minutes", "quantity", "time spent", unit="minutes"),
+        ),
+        time="day",
+        same=("customer_key", "day", "module"),
+    ),
+    Table(
+        "consents",
+        "one statement of a customer on one purpose (PRV-07)",
+        "data protection",
+        "who may be analysed and addressed",
+        (),
+        (
+            _CUSTOMER_KEY,
+            _c("purpose", "string", "what is permitted", codes=PURPOSES, required=True),
+            _c("granted", "string", "the answer", codes=("yes", "no"), required=True),
+            _c("at", "timestamp", "when", required=True),
+        ),
+    ),
+    Table(
+        "finance",
+        "one cost of a product, an order or a customer (ING-08)",
+        "finance",
+        "margin",
+        (),
+        (
+            _c("day", "date", "day from which it holds, or of the booking", required=True),
+            _c("kind", "string", "kind of cost", codes=COSTS, required=True),
+            _c("product_id", "string", "the product it belongs to; the cost is of one unit"),
+            _c("order_id", "string", "the order it belongs to"),
+            _CUSTOMER_KEY,
+            _c("cost", "money", "cost", required=True),
+        ),
+    ),
+    Table(
+        "points",
+        "one movement of member points (ING-18)",
+        "marketing",
+        "loyalty",
+        (),
+        (
+            _CUSTOMER_KEY,
+            _c("at", "timestamp", "when", required=True),
+            _c("change", "quantity", "points earned, negative when spent", required=True),
+            _c("balance", "quantity", "points afterwards"),
+            _c("reason", "string", "why"),
+        ),
+    ),
+    Table(
+        "traits",
+        "one trait of one customer from a social or demographic source (ING-06, ING-15)",
+        "marketing",
+        "profiles",
+        (),
+        (
+            _CUSTOMER_KEY,
+            _c("trait", "string", "what it says, such as follows or age band", required=True),
+            _c("value", "string", "its value", required=True, free=True),
+            _c("seen_on", "date", "when it was seen"),
+            _c("platform", "string", "where it was seen"),
+        ),
+        same=("customer_key", "trait", "value"),
+    ),
+    Table(
+        "external",
+        "one fact from outside the company (ING-09, ING-27)",
+        "marketing",
+        "market and competitors",
+        (),
+        (
+            _c("day", "date", "day", required=True),
+            _c("kind", "string", "kind, such as market or competitor", required=True),
+            _c("name", "string", "what or whom it is about", required=True),
+            _c("measure", "string", "what was measured"),
+            _c("value", "quantity", "the number"),
+            _TEXT,
+        ),
+    ),
+]
+RECORDS = tuple(table.name for table in _RECORDS)
+
+
+def _record(layer: str, table: Table, who: Column | None) -> Table:
+    """A record in one layer: `source` and `line` where it arrived, `customer_id` where it ends."""
+    columns = tuple(who if who and c is _CUSTOMER_KEY else c for c in table.columns)
+    line = _c("line", "int", "place of the record in the source")
+    head = (_SOURCE, line) if layer == "staged" else (line,)
+    same = tuple(who.name if who and n == _CUSTOMER_KEY.name else n for n in table.same)
+    return Table(
+        f"{layer}/{table.name}", table.row, table.owner, table.purpose, ("line",),
+        (*head, *columns), time=table.time, same=same,
+    )  # fmt: skip
 
 
 def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
@@ -184,7 +542,7 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "sales",
             purpose,
             (who.name,),
-            (who, *_CUSTOMER_FACTS),
+            (who, *_CUSTOMER_FACTS, _PHONE, _IMPUTED),
         ),
     ]
 
@@ -200,9 +558,20 @@ _STAGED_LINES = (
     _c("category", "string", "category of the product on the line"),
     _c("quantity", "quantity", "units", required=True),
     _UNIT_PRICE,
+    _c("amount", "money", "quantity × unit price, or what the source charged"),
     _ORDERED_AT,
     _CHANNEL,
     _COUNTRY,
+)
+_READING = (
+    _c("table", "string", "table the row was meant for"),
+    _c("line", "int", "place of the row in the source"),
+)
+_FINDING = (
+    *_READING,
+    _c("rule", "string", "the rule"),
+    _c("field", "string", "the field"),
+    _c("value", "string", "what was found there, contacts masked"),
 )
 
 _ALL = [
@@ -211,12 +580,16 @@ _ALL = [
         "one customer record of a source",
         "sales",
         "describe customers",
-        ("source", "customer_key"),
+        ("line",),
         (
             _SOURCE,
+            _c("line", "int", "place of the record in the source"),
             _c("customer_key", "string", "the customer's key in the source", required=True),
             *_CUSTOMER_FACTS,
+            _PHONE,
+            _MARK,
         ),
+        same=("customer_key",),
     ),
     Table(
         "staged/order_lines",
@@ -232,12 +605,45 @@ _ALL = [
         "one product of a source's catalogue",
         "product",
         "name and group products",
-        ("source", "product_id"),
+        ("line",),
         (
             _SOURCE,
+            _c("line", "int", "place of the record in the source"),
             _PRODUCT,
             _c("product_name", "string", "name shown to people", required=True),
             _c("category", "string", "category"),
+            _c("list_price", "money", "price on the label"),
+        ),
+        same=("product_id",),
+    ),
+    Table(
+        "staged/unread",
+        "one cell that could not be read as its field asks",
+        "data",
+        "find and mend it in the source (CLN-09)",
+        ("table", "line", "field"),
+        (
+            *_READING,
+            _c("field", "string", "the field"),
+            _c("value", "string", "what stood there, contacts masked"),
+        ),
+    ),
+    Table(
+        "staged/files",
+        "one raw file that was read",
+        "data",
+        "where rows come from and how fresh they are (ING-12, CLN-17)",
+        ("table", "number"),
+        (
+            _c("table", "string", "table it feeds"),
+            _c("file", "string", "its name"),
+            _c("number", "int", "its place among the files of the table"),
+            _c("system", "string", "system that it comes from"),
+            _c("encoding", "string", "encoding of a text file, as read"),
+            _c("refresh_days", "int", "days in which the next one is expected; 0 if not said"),
+            _c("duplicates", "string", "what is done with exact duplicates", codes=DUPLICATES),
+            _c("rows", "int", "records in it"),
+            _c("newest", "date", "day of its newest record; empty if it has no dates"),
         ),
     ),
     Table(
@@ -245,19 +651,73 @@ _ALL = [
         "the personal columns of one customer record, encrypted",
         "data protection",
         "contact a customer, by authorised roles only",
-        ("source", "customer_key"),
-        (_SOURCE, _c("customer_key", "string", "the customer's key in the source"), *_PERSONAL),
+        ("line",),
+        (
+            _c("line", "int", "place of the record in the source"),
+            _c("customer_key", "string", "the customer's key in the source"),
+            *_PERSONAL,
+        ),
     ),
     *_facts("clean", _CUSTOMER_KEY, "facts after the rules, by source key"),
     *_facts("tables", _CUSTOMER_ID, "the only facts that analyses read"),
     Table(
         "clean/quarantine",
-        "one order line that failed a rule, whole, with the reason",
-        "sales",
+        "one row that failed a rule, whole, with the reason",
+        "data",
         "mend the source; nothing is lost",
-        ("line",),
-        (*_STAGED_LINES, _c("reason", "string", "the rule it failed")),
-        time="ordered_at",
+        ("table", "line"),
+        (
+            *_READING,
+            _c("reason", "string", "the first rule it failed"),
+            _c("row", "string", "the row as JSON, as it was staged"),
+        ),
+    ),
+    Table(
+        "clean/issues",
+        "one rule that one row breaks, whatever became of the row (CLN-08)",
+        "data",
+        "work list of the data owners",
+        ("table", "line", "rule", "field"),
+        (
+            *_FINDING,
+            _c("severity", "string", "how bad it is", codes=("error", "warning", "note")),
+            _c(
+                "action",
+                "string",
+                "what became of it",
+                codes=("quarantine", "drop", "fix", "flag"),
+            ),
+            _c("origin", "string", "who can mend it", codes=("entry", "interface", "mapping")),
+            _c("requirement", "string", "where the rule comes from"),
+            _c("month", "string", "month of the row, such as 2023-05; empty without a date"),
+        ),
+    ),
+    Table(
+        "clean/conflicts",
+        "one field of one customer on which two records disagree (CLN-21)",
+        "data",
+        "which value was kept, and why",
+        ("customer_key", "field", "line"),
+        (
+            _c("customer_key", "string", "the customer's key in the source"),
+            _c("field", "string", "the field"),
+            _c("line", "int", "place of the record that was not kept"),
+            _c("value", "string", "its value"),
+            _c("kept", "string", "the value that was kept"),
+            _c("why", "string", "why"),
+        ),
+    ),
+    Table(
+        "clean/duplicate_candidates",
+        "two customer records with the same name and contact: perhaps one person (CLN-04)",
+        "data",
+        "merge suggestions; nothing merges without a decision (Q-17)",
+        ("key_a", "key_b"),
+        (
+            _c("key_a", "string", "key of the older record"),
+            _c("key_b", "string", "key of the younger record"),
+            _c("rule", "string", "what is the same"),
+        ),
     ),
     Table(
         "clean/ledger",
@@ -329,18 +789,44 @@ _ALL = [
     ),
 ]
 
+for _table in _RECORDS:
+    _ALL += [_record(layer, _table, None) for layer in ("staged", "clean")]
+    _ALL.append(_record("tables", _table, _CUSTOMER_ID))
+
+EXTENDED = ("staged/customers", "clean/customers", "tables/customers")
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 
 
-def lookup(name: str) -> Table:
-    """Schema of `layer/name`, or an error that lists the tables there are."""
+def lookup(name: str, extended: tuple[Column, ...] = ()) -> Table:
+    """Schema of `layer/name`, or an error that lists the tables there are.
+
+    Tables of customers end with the `extended` fields that the source declares (ING-14).
+    """
     try:
-        return TABLES[name]
+        table = TABLES[name]
     except KeyError:
         known = ", ".join(sorted(TABLES))
         raise TableError(
             f"no schema for table {name!r} in src/crm/tables.py; it has: {known}"
         ) from None
+    if extended and name in EXTENDED:
+        return replace(table, columns=(*table.columns, *extended))
+    return table
+
+
+def moment(table: Table) -> str:
+    """The column that says when a record of the table happened; empty if none does.
+
+    Examples
+    --------
+    >>> moment(lookup("staged/tickets")), moment(lookup("staged/customers"))
+    ('opened_at', 'updated_on')
+    """
+    if table.time:
+        return table.time
+    dated = [c.name for c in table.columns if c.type in ("timestamp", "date")]
+    needed = [c.name for c in table.columns if c.name in dated and c.required]
+    return "updated_on" if "updated_on" in dated else next(iter(needed or dated), "")
 
 
 def duckdb_type(column: Column) -> str:

@@ -55,26 +55,59 @@ def use(root: Path, name: str) -> str:
 
 
 def check(root: Path, name: str) -> tuple[list[str], str]:
-    """Everything wrong with a source, and a one-line summary."""
+    """Everything wrong with a source, and a summary: notes on what is left out, and a verdict."""
     from crm import engine, ingest, mapping
 
     folder = _folder(root, name)
     loaded, problems = mapping.check(folder / "mapping.yaml")
-    found = [str(problem) for problem in problems]
+    found, told = [str(problem) for problem in problems], []
     where = f"data/sources/{name}/params.yaml"
     wrong = params_problems(root, _overrides(folder))
     found += [problem.replace("params.yaml", where, 1) for problem in wrong]
     if loaded and not problems:
         con = engine.connect(spill=root / ".crm/spill")
-        raw = root / "data/raw" / name
-        found += [str(problem) for problem in ingest.problems(con, loaded, raw)]
+        try:
+            options = {} if wrong else _reading(root, folder)
+            reading = ingest.read(con, loaded, root / "data/raw" / name, **options)
+            told = notes(con, reading)
+        except mapping.SourceError as error:
+            found += [str(problem) for problem in error.problems]
     if loaded and not loaded.public and (folder / "keys.json").exists():
         try:
             vault.keys(folder, public=False)
         except vault.KeyProblem as error:
             found.append(str(error))
     verdict = f"{len(found)} to mend" if found else f"nothing wrong; next: crm use {name}"
-    return found, f"{name}: {verdict}"
+    return found, "\n".join([*told, f"{name}: {verdict}"])
+
+
+def notes(con, reading) -> list[str]:
+    """What a good source leaves out: cells that cannot be read, and columns that nothing reads.
+
+    `reading` is what `crm.ingest.read` found with the connection `con`.
+    """
+    from crm import ingest
+
+    cells = ingest.unread(con, reading)
+    groups = cells.group_by("table", "field").agg(
+        cells=cells.count(), example=cells["value"].argmin(cells["line"])
+    )
+    said = [
+        f"note: {row['cells']:,} cell{'s' * (row['cells'] > 1)} of {row['table']}.{row['field']}, "
+        f"such as {row['example']!r}, cannot be read: left empty, and on the list of issues"
+        for row in groups.order_by("table", "field").to_pyarrow().to_pylist()
+    ]
+    unused = ingest.unmapped(reading).groupby(["table", "file"], sort=False)["column"]
+    return said + [
+        f"note: {file} ({table}): no field names {', '.join(columns)}: not read"
+        for (table, file), columns in unused
+    ]
+
+
+def _reading(root: Path, folder: Path) -> dict:
+    """What params.yaml and the source say of how the files are read."""
+    found = dict((load_params(root).get("ingest") or {}).get("read") or {})
+    return found | ((_overrides(folder).get("ingest") or {}).get("read") or {})
 
 
 def draft(root: Path, name: str, files: list[Path]) -> str:
@@ -195,7 +228,7 @@ def _write_into(document, over: dict) -> None:
 
 def _empty_files(root: Path, folder: Path) -> None:
     """The hand-kept files that every source has, empty until used."""
-    for name in ("decisions.csv", "corrections.csv", "tombstones.csv"):
+    for name in ("decisions.csv", "corrections.csv", "tombstones.csv", "issues.csv"):
         header = (root / "data/sources" / BASE / name).read_text(encoding="utf-8").splitlines()[0]
         (folder / name).write_text(header + "\n", encoding="utf-8")
     (folder / "params.yaml").write_text(

@@ -235,6 +235,7 @@ def _rows(writer: Writer, records: list[dict], **forms: str) -> dict | None:
 def _period(facts: list[dict]) -> str:
     """First and last day of the inputs, as "1 Dec 2010 – 9 Dec 2011"."""
     inputs = [i for f in facts for i in f.get("inputs", []) if i.get("from") and i.get("to")]
+    inputs = [i for i in inputs if i["name"].startswith("tables/order")] or inputs
     if not inputs:
         return ""
     days = min(i["from"] for i in inputs), max(i["to"] for i in inputs)
@@ -251,8 +252,9 @@ def _is_preparing(outs: tuple[str, ...]) -> bool:
 
 
 def _index(site: Site, pages: list[dict]) -> dict:
-    findings = [page for page in pages if not page["is_preparing"]]
-    health = next((page for page in pages if page["name"] == "clean"), None)
+    named = {page["name"]: page for page in pages}
+    health = named.get("quality") or named.get("clean")
+    findings = [page for page in pages if not page["is_preparing"] and page is not health]
     used = _used(site)
     return {
         "findings": findings,
