@@ -235,7 +235,11 @@ def files(con, reading: Reading, staged: dict[str, ibis.Table]) -> pd.DataFrame:
 
     rows = []
     for name, opened in reading.files.items():
-        found = _arrived(staged[name], name).to_pyarrow().to_pylist() if opened else []
+        found = (
+            _arrived(staged[name], name, reading.mapping.period).to_pyarrow().to_pylist()
+            if opened
+            else []
+        )
         counts = {row["number"]: row for row in found}
         for number, one in enumerate(opened):
             count = counts.get(number, {"rows": 0, "newest": None})
@@ -434,10 +438,14 @@ def _union(con, reading: Reading, name: str, schema: Table) -> ibis.Table:
     return ibis.union(*parts) if len(parts) > 1 else parts[0] if parts else _empty(con, schema)
 
 
-def _arrived(staged: ibis.Table, name: str) -> ibis.Table:
-    """Rows and newest day by number of the file."""
+def _arrived(staged: ibis.Table, name: str, period: tuple[str, str] | None) -> ibis.Table:
+    """Rows and newest day by number of the file; days outside the `period` are mistakes."""
     when = moment(lookup(f"staged/{name}"))
-    newest = staged[when].max().cast("date") if when else ibis.null("date")
+    newest = ibis.null("date")
+    if when:
+        day = staged[when].cast("date")
+        is_in = day.between(*map(ibis.date, period)) if period else day.notnull()
+        newest = day.max(where=is_in)
     return staged.group_by(number=staged["line"] // STRIDE).agg(rows=staged.count(), newest=newest)
 
 
