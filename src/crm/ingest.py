@@ -502,7 +502,7 @@ def _amounts(made: dict[str, Value], feeds: dict[str, Feed]) -> dict[str, Value]
     """Amount and unit price, each computed from the other where no column feeds it."""
     # 14 digits before the point each: wider than money, then empty if it does not fit
     quantity, price = (made[n].cast("decimal(22, 4)") for n in ("quantity", "unit_price"))
-    product = (quantity * price).round(4).try_cast("decimal(18, 4)")
+    product = (quantity * price).try_cast("decimal(18, 4)")  # rounds; `round` would cast before
     amount = made["amount"] if "amount" in feeds else product
     if "unit_price" in feeds:
         return {"amount": amount.fill_null(product) if "amount" in feeds else amount}
