@@ -30,7 +30,7 @@ bench: setup ## measure speed and memory against named peers
 	@python benchmarks/lines.py
 
 nightly: setup ## what is too slow for CI: all tests, anchors, benchmarks at full size
-	@crm test
+	@CRM_NIGHTLY=1 crm test
 	@python tests/anchors.py
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py --check

@@ -37,6 +37,7 @@ from crm.mapping import (
     did_you_mean,
     fields,
     formats,
+    short,
 )
 from crm.raw import LINE, Raw, broken_rows, find, fresh, more, not_whole, open_file
 from crm.tables import STRIDE, Column, Table, lookup, moment
@@ -58,7 +59,6 @@ _TYPES = {
     "date": "date",
     "timestamp": "timestamp(6)",
 }
-_SHOWN = 60  # characters of a cell in a message
 _SHEET_DATES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d")
 _ISO = r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?$"
 _CONTACTS = (  # what people write into free text, and what stands there instead (PRV-01)
@@ -713,9 +713,8 @@ def _cell_problem(raw: Raw, feed: Feed, column: Column) -> Problem:
         found, expected, mend = _not_a_date(feed, text, good)
     else:
         found, expected, mend = _not_a_code(feed, column)
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return raw.problem(
-        f"{shown!r} {found}",
+        f"{short(text)!r} {found}",
         expected,
         mend.format(mapping=raw.mapping) + more(count),
         at=f"column {feed.column!r}, row {row}",

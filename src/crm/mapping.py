@@ -39,6 +39,7 @@ _FILE_KEYS = (
     "refresh_days", "columns",
 )  # fmt: skip
 _MOST_BYTES = 1_000_000  # of a mapping; more is no mapping that somebody wrote
+_LONGEST = 600  # characters of each part of a message
 _DEEPEST = 20  # levels of a mapping; time grows with their square
 _NO_FILES = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape")  # encodings
 _FIELD_TYPES = ("string", "int", "money", "quantity", "date")
@@ -86,7 +87,11 @@ class Problem:
     mend: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.found}; expected {self.expected}; {self.mend}"
+        parts = (self.where, self.found, self.expected, self.mend)
+        where, found, expected, mend = (short(part, most=_LONGEST) for part in parts)
+        text = f"{where}: {found}; expected {expected}; {mend}"
+        # names come from files: none may steer the terminal
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class SourceError(ValueError):
@@ -245,6 +250,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.casefold(), folded, n=1)
     hint = f"did you mean {folded[near[0]]!r}? " if near else ""
     return f"{hint}There are: {', '.join(known)}"
+
+
+def short(text: str, *, most: int = 60) -> str:
+    """The text, or its beginning where it is too long for a message."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def formats(values: Iterable[str]) -> list[str]:
@@ -545,7 +555,7 @@ def _paths(entry: dict, at: tuple, doc: _Doc) -> tuple[str, ...]:
                 "copy the file there and write its name",
             )
         elif not path.isprintable() or any(len(part.encode()) > 255 for part in parts):
-            found = f"path {path[:60]!r}{'…' * (len(path) > 60)} is no name of a file"
+            found = f"path {short(path)!r} is no name of a file"
             doc.add((*at, "path"), found, "at most 255 bytes of plain characters", "mend it")
         elif PurePosixPath(path).suffix.lower() not in SUFFIXES:
             doc.add(
