@@ -1254,6 +1254,7 @@ _LONGEST = 230  # characters of a message on the page
 
 def page() -> str:
     """The catalogue as a page of Markdown."""
+    but = f", but the {len(PENDING)} marked as a known defect," if PENDING else ""
     rows = [
         f"| {_plain(kind.name)} | {_formats(kind.formats)} | {_outcome(kind.outcome)} |"
         f" {_plain(_shown(kind))} |"
@@ -1263,8 +1264,8 @@ def page() -> str:
         "# Bad input", "",
         f"{len(KINDS)} kinds of bad input and what becomes of each, {len(cases())} cases with "
         "their formats. Written by `python", "tests/bad_inputs.py`, proved by "
-        "`tests/test_bad_inputs.py`: none of them ends in a traceback, a hang or more", "than "
-        "1 GiB.", "",
+        f"`tests/test_bad_inputs.py`: none of them{but}", "ends in a traceback, a hang or more "
+        "than 1 GiB.", "",
         "- **message**: the run stops before anything is written; the message is that of the "
         "first format, shortened.",
         "- **quarantine**: the row waits for its owner, whole and with the reason; all others are "
