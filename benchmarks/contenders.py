@@ -72,7 +72,7 @@ def ours(folder: Path, out: Path) -> None:
     equals = clean.judge(clean.equals(lines, rest), dropped, odd, source=source)
     reversed = engine.hold(con, clean.reversals(equals, rest), "reversed")
     made = {
-        "order_items": clean.items(judged, repeats),
+        "order_items": clean.items(lines, rest, repeats),
         "orders": orders,
         "returns": clean.returns(rest, reversed),
         "quarantine": clean.quarantine(suspects),

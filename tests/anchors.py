@@ -93,14 +93,15 @@ def online_retail(data: Path) -> SimpleNamespace:
         customers=_.customer_key.nunique(),
         amount=(_.quantity * _.unit_price).sum(),
     )
+    rest = clean.rest(judged)
     is_sale = (judged.fate == "kept") & (judged.kind == "sale") & (judged.amount > 0)
     sold = judged.filter(is_sale, judged.customer_key.notnull())
     sales = sold.group_by("customer_key").agg(sales=_.amount.sum())
     return SimpleNamespace(
         arrived=_row(con, arrived),
-        facts=_row(con, clean.facts(judged)),
+        facts=_row(con, clean.facts(lines, rest)),
         duplicates=_row(con, repeats.aggregate(rows=repeats.count()))["rows"],
-        choices=clean.named(engine.frame(con, clean.choices(judged, repeats))),
+        choices=clean.named(engine.frame(con, clean.choices(lines, rest, repeats))),
         sales=engine.frame(con, sales)["sales"],
     )
 

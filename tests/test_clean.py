@@ -165,7 +165,7 @@ def test_duplicates_are_dropped_from_the_files_that_say_so_and_flagged_elsewhere
         (1000000002, "removed", "duplicate"),
         (2, "kept", None),
     ]
-    items = clean.items(judged, clean.duplicates(lines))
+    items = clean.items(lines, clean.rest(judged), clean.duplicates(lines))
     assert found(con, items, "line", "is_duplicate") == [
         (1, False), (1000000001, False), (2, True),
     ]  # fmt: skip
@@ -428,7 +428,7 @@ def shop(con, arrive):
 
 
 def test_items_are_the_kept_sales_with_their_amount(con, shop):
-    items = clean.items(shop[1], clean.duplicates(shop[0]))
+    items = clean.items(shop[0], clean.rest(shop[1]), clean.duplicates(shop[0]))
     assert found(con, items, "line", "amount") == [(1, 10.0), (2, 3.5), (4, 7.0), (6, 0.0)]
 
 
@@ -456,7 +456,7 @@ def test_orders_and_items_written_have_the_same_sum_to_the_last_decimal(con, arr
     drafts = clean.drafts(judged)
     made = {
         "orders": clean.orders(drafts, clean.odd_orders(drafts)),
-        "order_items": clean.items(judged, clean.duplicates(lines)),
+        "order_items": clean.items(lines, clean.rest(judged), clean.duplicates(lines)),
     }
     for name, rows in made.items():
         engine.write(con, rows, tmp_path / name, lookup(f"clean/{name}"))
@@ -771,7 +771,7 @@ def test_the_ledger_of_all_tables_agrees_with_what_is_written(con, cleaned):
 
 
 def test_facts_count_lines_of_each_fate(con, shop):
-    facts = engine.frame(con, clean.facts(shop[1])).iloc[0].to_dict()
+    facts = engine.frame(con, clean.facts(shop[0], clean.rest(shop[1]))).iloc[0].to_dict()
     assert facts.items() >= {
         "lines": 8, "sale_lines": 4, "return_lines": 2, "quarantined": 1, "removed": 1,
         "unknown_lines": 1, "unknown_share": 0.125, "kept": 6, "kept_share": 0.75,
@@ -790,7 +790,7 @@ CHOICES = """
 @pytest.mark.parametrize("policy", ["keep", "drop"])
 def test_the_four_choices_do_not_depend_on_what_the_mapping_says(con, arrive, policy):
     lines, judged = arrive(CHOICES, policies=[policy])
-    ways = engine.frame(con, clean.choices(judged, clean.duplicates(lines)))
+    ways = engine.frame(con, clean.choices(lines, clean.rest(judged), clean.duplicates(lines)))
     assert ways[["lines", "customers", "sales"]].values.tolist() == [
         [3, 1, 27.0], [2, 1, 17.0], [2, 1, 20.0], [1, 1, 10.0],
     ]  # fmt: skip

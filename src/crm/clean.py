@@ -223,10 +223,9 @@ def reversals(equals: ibis.Table, rest: ibis.Table) -> ibis.Table:
     return pairs.select("sale_line", "reverses", return_line=_.line, reversed_at=_.at)
 
 
-def items(judged: ibis.Table, repeats: ibis.Table) -> ibis.Table:
-    """One line sold, as in `clean/order_items`."""
-    sold = judged.filter(_.fate == "kept", _.kind == "sale")
-    joined = sold.left_join(repeats, "line")
+def items(lines: ibis.Table, rest: ibis.Table, repeats: ibis.Table) -> ibis.Table:
+    """One line sold, as in `clean/order_items`: what is left of the lines without the `rest`."""
+    joined = lines.anti_join(rest, "line").left_join(repeats, "line")
     return joined.select(
         "order_id", "line", "customer_key", "product_id", "ordered_at", "quantity", "unit_price",
         "amount", is_duplicate=joined.line_right.notnull(),
@@ -514,46 +513,62 @@ def ledger(
     return lines.union(odd.select("table", *columns)).union(whole.select("table", *columns))
 
 
-def facts(judged: ibis.Table) -> ibis.Table:
+def facts(lines: ibis.Table, rest: ibis.Table) -> ibis.Table:
     """One row of counts: lines, those of each fate, and those without a customer."""
-    kept = judged.fate == "kept"
-    return judged.aggregate(
-        lines=_.count(),
-        kept=kept.sum().fill_null(0),
-        kept_share=kept.cast("float64").mean().fill_null(0),
-        sale_lines=(kept & (_.kind != "return")).sum().fill_null(0),
-        return_lines=(kept & (_.kind == "return")).sum().fill_null(0),
+    came = lines.aggregate(
+        lines=_.count(), unknown_lines=_.customer_key.isnull().sum().fill_null(0)
+    )
+    others = rest.aggregate(
+        others=_.count(),
+        return_lines=(_.fate == "kept").sum().fill_null(0),
         quarantined=(_.fate == "quarantined").sum().fill_null(0),
         removed=(_.fate == "removed").sum().fill_null(0),
         removed_amount=_.amount.sum(where=_.fate == "removed").fill_null(0),
-        unknown_lines=_.customer_key.isnull().sum().fill_null(0),
-        unknown_share=_.customer_key.isnull().cast("float64").mean().fill_null(0),
     )
+    both = came.cross_join(others).mutate(
+        kept=_.lines - _.quarantined - _.removed, sale_lines=_.lines - _.others
+    )
+    return both.select(
+        "lines", "kept", "sale_lines", "return_lines", "quarantined", "removed",
+        "removed_amount", "unknown_lines",
+        kept_share=(_.kept / _.lines.nullif(0)).fill_null(0),
+        unknown_share=(_.unknown_lines / _.lines.nullif(0)).fill_null(0),
+    )  # fmt: skip
 
 
-def choices(judged: ibis.Table, repeats: ibis.Table) -> ibis.Table:
+_WAYS = (  # to count sales: name, whether the customer must be known, whether a line counts once
+    ("all", False, False),
+    ("without exact duplicates", False, True),
+    ("customer known", True, False),
+    ("customer known, without exact duplicates", True, True),
+)
+
+
+def choices(lines: ibis.Table, rest: ibis.Table, repeats: ibis.Table) -> ibis.Table:
     """One way to count sales: `choice`, lines, customers and sales under it.
 
     Every choice counts lines with a price and a quantity above zero that are no returns.
     """
-    is_sale = (judged.kind == "sale") & (judged.amount > 0) & (judged.quantity > 0)
-    counted = judged.filter(is_sale, judged.reason.isnull() | (judged.reason == "duplicate"))
-    sold = counted.left_join(repeats, "line").mutate(is_duplicate=_.line_right.notnull())
-    ways = {
-        "all": sold,
-        "without exact duplicates": sold.filter(~_.is_duplicate),
-        "customer known": sold.filter(_.customer_key.notnull()),
-        "customer known, without exact duplicates": sold.filter(
-            _.customer_key.notnull(), ~_.is_duplicate
-        ),
-    }
-    parts = [
-        way.aggregate(
-            lines=_.count(), customers=_.customer_key.nunique(), sales=_.amount.sum().fill_null(0)
-        ).select("lines", "customers", "sales", choice=ibis.literal(name), place=ibis.literal(i))
-        for i, (name, way) in enumerate(ways.items())
-    ]
-    return ibis.union(*parts).order_by("place").select("choice", "lines", "customers", "sales")
+    out = rest.filter(_.reason.isnull() | (_.reason != "duplicate"))
+    sold = lines.anti_join(out, "line").left_join(repeats, "line")
+    # not as a filter, which the engine takes for so few lines that it holds them all for the join
+    is_sale = (sold.kind == "sale") & (sold.amount > 0) & (sold.quantity > 0)
+    # customers are few: the lines are read once, whatever the number of ways
+    few = sold.group_by("customer_key", once=sold.line_right.isnull()).agg(
+        lines=is_sale.sum(), sales=sold.amount.sum(where=is_sale)
+    )
+    few = few.filter(few.lines > 0)
+    ways = ibis.memtable(
+        [(place, *way) for place, way in enumerate(_WAYS)],
+        schema={"place": "int64", "choice": "string", "known": "boolean", "unique": "boolean"},
+    )
+    counted = ways.left_join(
+        few, [few.customer_key.notnull() | ~ways.known, few.once | ~ways.unique]
+    ).group_by("place", "choice").agg(
+        lines=_.lines.sum().fill_null(0), customers=_.customer_key.nunique(),
+        sales=_.sales.sum().fill_null(0),
+    )  # fmt: skip
+    return counted.order_by("place").select("choice", "lines", "customers", "sales")
 
 
 def named(choices) -> dict:

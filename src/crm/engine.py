@@ -101,9 +101,9 @@ def write(con, rows, path: Path, table: Table) -> int:
         return _copy(con.con, f"FROM ({select})", path, table)
     stored = _stored(con, expr, table.time)
     if stored:
-        return _write_months(con, select, path, table, *stored)
+        return _write_months(con, select, path, table, stored)
     con.con.execute(f"CREATE OR REPLACE TABLE _out AS {select}")
-    return _write_months(con, "FROM _out", path, table, "_out", table.time)
+    return _write_months(con, "FROM _out", path, table, [("_out", table.time)])
 
 
 def digest(path: Path) -> str:
@@ -164,26 +164,37 @@ def _cast(column) -> str:
     return f"CAST({name} AS {kind}) AS {name}"
 
 
-def _stored(con, expr: ibis.Table, time: str) -> tuple[str, str] | None:
-    """The stored table and column that `time` is, if one month of `expr` can be read alone.
+def _stored(con, expr: ibis.Table, time: str) -> list[tuple[str, str]]:
+    """The stored tables and columns that `time` is, if one month of `expr` can be read alone.
 
-    It can if stored rows are only chosen and joined: DuckDB then reads no other month, and no
-    copy of all rows is needed. Whatever is computed over many rows is better computed once.
+    It can if stored rows are only chosen, joined and put below each other: DuckDB then reads no
+    other month, and no copy of all rows is needed. Whatever is computed over many rows is better
+    computed once.
     """
     from ibis.expr import operations as ops
 
     node = expr.op()
-    plain = (ops.Project, ops.DropColumns, ops.Filter, ops.JoinChain, ops.JoinReference)
+    plain = (ops.Project, ops.DropColumns, ops.Filter, ops.JoinChain, ops.JoinReference, ops.Union)
     if not all(isinstance(r, (*plain, ops.DatabaseTable)) for r in node.find(ops.Relation)):
-        return None
+        return []
     if node.find((ops.Analytic, ops.WindowFunction, ops.Impure)):
-        return None
+        return []
+    found = _origins(node, time)
+    return found if all(name and _is_stored(con, name) for name, _ in found) else []
+
+
+def _origins(node, time: str) -> list[tuple[str, str]]:
+    """The tables and columns from which a column comes as it is; without name if from none."""
+    from ibis.expr import operations as ops
+
     while not isinstance(node, ops.DatabaseTable):
+        if isinstance(node, ops.Union):
+            return [*_origins(node.left, time), *_origins(node.right, time)]
         column = node.values[time]
         if not isinstance(column, ops.Field):
-            return None
+            return [("", time)]
         node, time = column.rel, column.name
-    return (node.name, time) if _is_stored(con, node.name) else None
+    return [(node.name, time)]
 
 
 def _is_stored(con, name: str) -> bool:
@@ -192,11 +203,14 @@ def _is_stored(con, name: str) -> bool:
     return name.startswith(SCANNED) or bool(tables.fetchall())
 
 
-def _write_months(con, select: str, path: Path, table: Table, stored: str, time: str) -> int:
-    """Write each month that the column `time` of the table `stored` has, and that has rows."""
+def _write_months(
+    con, select: str, path: Path, table: Table, stored: list[tuple[str, str]]
+) -> int:
+    """Write each month that the columns of the tables `stored` have, and that has rows."""
+    times = " UNION ALL ".join(f'SELECT "{time}" AS t FROM "{name}"' for name, time in stored)
     months = con.con.sql(
-        f"SELECT strftime(m, '%Y-%m') FROM (SELECT DISTINCT date_trunc('month', \"{time}\") AS m "
-        f'FROM "{stored}") ORDER BY m NULLS LAST'
+        f"SELECT strftime(m, '%Y-%m') FROM (SELECT DISTINCT date_trunc('month', t) AS m "
+        f"FROM ({times})) ORDER BY m NULLS LAST"
     ).fetchall()
 
     def one(month):

@@ -39,7 +39,7 @@ from crm.mapping import (
     formats,
     short,
 )
-from crm.raw import LINE, Raw, broken_rows, find, fresh, more, not_whole, open_file
+from crm.raw import LINE, PLACE, Raw, broken_rows, find, fresh, more, not_whole, open_file
 from crm.tables import STRIDE, Column, Table, lookup, moment
 
 if TYPE_CHECKING:
@@ -367,33 +367,35 @@ def _converted(con, one: Opened, extended: tuple[Column, ...]) -> Opened:
     """The file with its `values`, written once to a folder that lives as long as the process."""
     columns = fields(one.entry.table, extended)
     feeds = [f for f in one.entry.feeds if f.column is not None and not columns[f.field].personal]
-    called = [feed.column for feed in one.entry.feeds if feed.field == "phone" and feed.column]
-    raw = _trimmed(con, one.raw.table, {*(feed.column for feed in feeds), *called})
-    made = {LINE: raw[LINE]}
+    phones = [f for f in one.entry.feeds if f.field == "phone" and f.column]
+    rows = one.raw.rows(con)
+    cells = _cells_of(con, rows, {feed.column for feed in (*feeds, *phones)})
+    made = {}
     for feed in feeds:
-        column = columns[feed.field]
-        text, value = cell(raw, feed.column), _reader(column)(raw, feed, column)
+        value = _read(cells[feed.column], feed, columns[feed.field])
         made[f"#{feed.field}"] = value
-        made[f"#unread {feed.field}"] = value.isnull().ifelse(text, None)
+        if _can_fail(feed, columns[feed.field]):
+            text = _text(cells[feed.column])
+            made[f"#unread {feed.field}"] = value.isnull().ifelse(text, None)
     if one.entry.table == "customers":
-        made["#phone_status"] = _phone_status(raw, {feed.field: feed for feed in one.entry.feeds})
+        made["#phone_status"] = _phone_status(cells, {feed.field: feed for feed in phones})
     path = fresh(".parquet")
-    query = con.compile(raw.select(**made))
-    con.raw_sql(f"copy ({query}) to '{path}' (format parquet, compression lz4)")
+    query = con.compile(cells.select(*(c for c in PLACE if c in cells.columns), **made))
+    # few distinct values or none: a dictionary of all cells of a column costs more than it saves
+    options = "format parquet, compression lz4, dictionary_size_limit 1000"
+    con.raw_sql(f"copy ({query}) to '{path}' ({options})")
     # `engine.write` knows by this beginning that rows are stored and can be read month by month
-    view = ibis.util.gen_name("scan_values")
-    con.raw_sql(f"create view {view} as from read_parquet('{path}')")
+    view = f"scan_{ibis.util.gen_name('values')}"
+    con.raw_sql(f"create view {view} as {one.raw.placed(path)}")
     return replace(one, values=con.table(view))
 
 
-def _trimmed(con, raw: ibis.Table, columns: set[str]) -> ibis.Table:
-    """The rows with the text of these columns trimmed, each once."""
-    texts = {
-        name: cell(raw, name) if raw[name].type().is_string() else raw[name]
-        for name in sorted(columns)
-    }
+def _cells_of(con, rows: ibis.Table, columns: set[str]) -> ibis.Table:
+    """The rows with their place, and these columns as cells, each trimmed once."""
+    place = [name for name in PLACE if name in rows.columns]
+    made = {name: _trimmed(rows[name]) for name in sorted(columns)}
     view = ibis.util.gen_name("cells")
-    con.raw_sql(f"create view {view} as {con.compile(raw.select(LINE, **texts))}")
+    con.raw_sql(f"create view {view} as {con.compile(rows.select(*place, **made))}")
     return con.table(view)
 
 
@@ -494,8 +496,14 @@ def _field(raw: ibis.Table, feed: Feed | None, column: Column) -> Value:
     if feed.value is not None:
         return ibis.literal(feed.value).cast(_TYPES[column.type])
     made = f"#{column.name}"
-    value = raw[made] if made in raw.columns else _reader(column)(raw, feed, column)
+    value = raw[made] if made in raw.columns else _read(_trimmed(raw[feed.column]), feed, column)
     return value.fill_null(default) if default else value
+
+
+def _can_fail(feed: Feed, column: Column) -> bool:
+    """Whether a filled cell may have no value: not where any text is one."""
+    told = (feed.codes, feed.starts_with, feed.strip_suffix, column.codes)
+    return column.type != "string" or any(told)
 
 
 def _amounts(made: dict[str, Value], feeds: dict[str, Feed]) -> dict[str, Value]:
@@ -536,30 +544,42 @@ def _plain_name(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
-def _reader(column: Column) -> Callable[[ibis.Table, Feed, Column], Value]:
+def _read(one: Value, feed: Feed, column: Column) -> Value:
+    """The value of a field from a trimmed cell, empty where it cannot be read."""
     if column.type == "int":
-        return _whole
+        return _whole(one, feed)
     if column.type in ("money", "quantity"):
-        return _number
-    return _moment if column.type in ("date", "timestamp") else _string
+        return _number(one, feed)
+    return _moment(one, feed, column) if column.type in ("date", "timestamp") else _string(
+        one, feed, column
+    )  # fmt: skip
 
 
 def cell(raw: ibis.Table, column: str) -> StringValue:
     """The cell of a column as trimmed text; blank is empty, a whole number has no `.0`."""
-    value = raw[column]
+    return _text(_trimmed(raw[column]))
+
+
+def _trimmed(value: Value) -> Value:
+    """Text without blanks around it, empty if nothing is left; any other value as it is."""
+    if not value.type().is_string():
+        return value
+    # most cells need no trimming, which costs five times as much as to see it
+    is_plain = _is_whole(value, "[!-~]([ -~]*[!-~])?")
+    return is_plain.ifelse(value, _trim_any(value, _BLANKS)).nullif("")
+
+
+def _text(value: Value) -> StringValue:
+    """A trimmed cell as text."""
     if value.type().is_floating():
         whole = (value % 1 == 0) & (value.abs() < 1e15)  # `floor` would raise on nan and inf
         # as text, since DuckDB may believe a file whose statistics leave nan out
         number = value.cast("string").nullif("nan")
-        text = whole.ifelse(value.try_cast("int64").cast("string"), number)
-    elif value.type().is_decimal():
+        return whole.ifelse(value.try_cast("int64").cast("string"), number)
+    if value.type().is_decimal():
         plain = value.cast("string")
-        text = plain.contains(".").ifelse(plain.re_replace(r"\.?0+$", ""), plain)
-    else:
-        text = value if value.type().is_string() else value.cast("string")
-    # most cells need no trimming, which costs five times as much as to see it
-    is_plain = _is_whole(text, "[!-~]([ -~]*[!-~])?")
-    return is_plain.ifelse(text, _trim_any(text, _BLANKS)).nullif("")
+        return plain.contains(".").ifelse(plain.re_replace(r"\.?0+$", ""), plain)
+    return value if value.type().is_string() else value.cast("string")
 
 
 def _narrow(text: StringValue) -> StringValue:
@@ -568,8 +588,16 @@ def _narrow(text: StringValue) -> StringValue:
     return is_plain.ifelse(text, _translate_any(text, _WIDE, _NARROW))
 
 
-def _string(raw: ibis.Table, feed: Feed, column: Column) -> StringValue:
-    text = cell(raw, feed.column)
+def _either(text: StringValue, parse: Callable[[StringValue], Value]) -> Value:
+    """What `parse` makes of the text, or else of the text with full-width digits narrowed."""
+    value = parse(text)
+    # within the condition, else the engine narrows every cell, which takes twenty times as long
+    narrow = value.isnull().ifelse(_translate_any(text, _WIDE, _NARROW), None)
+    return ibis.coalesce(value, parse(narrow))
+
+
+def _string(one: Value, feed: Feed, column: Column) -> StringValue:
+    text = _text(one)
     if feed.strip_suffix:
         text = text.re_replace(f"{re.escape(feed.strip_suffix)}$", "").nullif("")
     if feed.prefix:
@@ -587,25 +615,29 @@ def _string(raw: ibis.Table, feed: Feed, column: Column) -> StringValue:
     return text.isin(column.codes).ifelse(text, ibis.null("string")) if column.codes else text
 
 
-def _whole(raw: ibis.Table, feed: Feed, column: Column) -> Value:
-    number = _number(raw, feed, column)
+def _whole(one: Value, feed: Feed) -> Value:
+    number = _number(one, feed)
     return (number == number.floor()).ifelse(number, ibis.null("decimal(18, 4)")).cast("int64")
 
 
-def _number(raw: ibis.Table, feed: Feed, column: Column) -> Value:
+def _number(one: Value, feed: Feed) -> Value:
     """A decimal with four places, rounded; text never passes through a binary number."""
     wide = "decimal(18, 4)" if feed.unit is None else "decimal(28, 8)"
-    if raw[feed.column].type().is_numeric():
-        number = raw[feed.column].try_cast(wide)
+    if one.type().is_numeric():
+        number = one.try_cast(wide)
     else:
-        text = _narrow(cell(raw, feed.column))
-        plain = text.replace(feed.thousands, "") if feed.thousands else text
-        plain = plain if feed.decimal == "." else plain.replace(feed.decimal, ".")
-        is_number = text.re_search(_pattern(feed.thousands, feed.decimal))
-        number = is_number.ifelse(plain, ibis.null("string")).try_cast(wide)
+        number = _either(_text(one), lambda text: _decimal(text, feed).try_cast(wide))
     if feed.unit is None:
         return number
     return (number * ibis.literal(Decimal(UNITS[feed.unit]))).try_cast("decimal(18, 4)")
+
+
+def _decimal(text: StringValue, feed: Feed) -> StringValue:
+    """A number as the engine writes it, empty if the text is none."""
+    plain = text.replace(feed.thousands, "") if feed.thousands else text
+    plain = plain if feed.decimal == "." else plain.replace(feed.decimal, ".")
+    is_number = text.re_search(_pattern(feed.thousands, feed.decimal))
+    return is_number.ifelse(plain, ibis.null("string"))
 
 
 def _pattern(thousands: str | None, decimal: str) -> str:
@@ -615,16 +647,17 @@ def _pattern(thousands: str | None, decimal: str) -> str:
     return rf"^[+-]?(({grouped}\d+)({point}\d*)?|{point}\d+)$"
 
 
-def _moment(raw: ibis.Table, feed: Feed, column: Column) -> Value:
-    value = raw[feed.column]
-    if not (value.type().is_timestamp() or value.type().is_date()):
-        text = _narrow(cell(raw, feed.column))
-        value = (
-            ibis.coalesce(*(_try_strptime(text, pattern) for pattern in feed.format))
-            if (feed.format)
-            else text.re_search(_ISO).ifelse(text, ibis.null("string")).try_cast("timestamp(6)")
-        )
-    return value.try_cast(_TYPES[column.type])
+def _moment(one: Value, feed: Feed, column: Column) -> Value:
+    if one.type().is_timestamp() or one.type().is_date():
+        return one.try_cast(_TYPES[column.type])
+    if feed.format:
+        return _either(
+            _text(one), lambda text: ibis.coalesce(*(_try_strptime(text, p) for p in feed.format))
+        ).try_cast(_TYPES[column.type])
+    null = ibis.null("string")
+    return _either(
+        _text(one), lambda text: text.re_search(_ISO).ifelse(text, null).try_cast("timestamp(6)")
+    ).try_cast(_TYPES[column.type])
 
 
 # --- problems
@@ -677,7 +710,7 @@ def _cells(
     except duckdb.Error as error:
         return one, broken_rows(con, one.raw) or not_whole(one.raw, error).problems
     values = one.values
-    feeds = [feed for feed in one.entry.feeds if f"#{feed.field}" in values.columns]
+    feeds = [feed for feed in one.entry.feeds if f"#unread {feed.field}" in values.columns]
     measures = {}
     for i, feed in enumerate(feeds):
         bad = values[f"#unread {feed.field}"].count()
@@ -695,7 +728,7 @@ def _cells(
 def _first(raw: ibis.Table, feed: Feed, column: Column) -> dict:
     """Of the cells that cannot be read: how many, the first and its row; and a good cell."""
     text, line = cell(raw, feed.column), raw[LINE]
-    value = _reader(column)(raw, feed, column)
+    value = _read(_trimmed(raw[feed.column]), feed, column)
     bad = text.notnull() & value.isnull()
     return raw.aggregate(
         count=bad.sum(),

@@ -43,7 +43,9 @@ from crm.mapping import File, Problem, SourceError, did_you_mean, fields
 from crm.tables import STRIDE
 
 LINE, KEY = "#line", "#key"  # the row in the file, and what files are joined by
-OWN = {LINE, KEY, "file_row_number"}  # no column of a file may be called that
+FILLED = "#filled"  # whether any cell of a row is filled
+PLACE = (LINE, FILLED)  # what tells the place of a record: its row, or that it counts as one
+OWN = {LINE, KEY, FILLED, "file_row_number"}  # no column of a file may be called that
 
 _CHUNK = 50_000  # rows of a sheet or of JSON that are converted at a time
 _CELLS = 2_000_000  # and at most so many cells
@@ -109,6 +111,36 @@ class Raw:
     header: int = 1
     encoding: str = ""
     table: ibis.Table | None = None
+    is_joined: bool = False
+
+    def rows(self, con) -> ibis.Table:
+        """The records in the file's order with `LINE`, or with `FILLED` where `placed` counts.
+
+        A text file is read on all cores only if its rows need not be counted on the way.
+        """
+        if not self.is_text or self.is_joined:
+            return self.table
+        _keeps_order(con)
+        return _named_view(con, f"select {self.filled} as {_name(FILLED)}, * from {self.scan}")
+
+    def placed(self, path: Path) -> str:
+        """The query of what was made of `rows` and written to a Parquet file, with `LINE`."""
+        if not self.is_text or self.is_joined:
+            return f"from read_parquet({_text(path)})"
+        line = f"file_row_number + {self.header + 1} as {_name(LINE)}"
+        return (
+            f"select {line}, * exclude (file_row_number, {_name(FILLED)}) "
+            f"from read_parquet({_text(path)}, file_row_number=true) where {_name(FILLED)}"
+        )
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a CSV file, the only kind whose rows must be counted."""
+        return self.suffix not in (".parquet", ".xlsx", *_JSON)
+
+    @property
+    def filled(self) -> str:
+        return " or ".join(f"{_name(column)} is not null" for column in self.columns)
 
     def problem(self, found: str, expected: str, mend: str, *, at: str = "") -> Problem:
         """A problem in this file; `at` says where in it."""
@@ -231,7 +263,7 @@ def broken_rows(con, raw: Raw) -> list[Problem]:
 
     Rows are those of the text file here, so that an editor finds them.
     """
-    if raw.suffix in (".parquet", ".xlsx", *_JSON):
+    if not raw.is_text:
         return []
     table, scans = ibis.util.gen_name("rejects"), ibis.util.gen_name("scans")
     counts = ", ".join(f"count({_name(column)})" for column in raw.columns)
@@ -336,10 +368,9 @@ def _view(con, raw: Raw) -> ibis.Table:
     else:
         # counted over the file's order, so blank rows go after the count
         _keeps_order(con)
-        filled = " or ".join(f"{_name(column)} is not null" for column in raw.columns)
         query = (
             f"select * from (select row_number() over () + {raw.header} as {line}, * "
-            f"from {raw.scan}) where {filled}"
+            f"from {raw.scan}) where {raw.filled}"
         )
     return _named_view(con, query)
 
@@ -392,7 +423,7 @@ def _joined(con, raw: Raw, second: Raw, on: str, changed: int) -> Raw:
     columns = (*raw.columns, *added)
     chosen = ", ".join(map(_name, (LINE, *columns)))
     table = _named_view(con, f"select {chosen} from ({query})")
-    return replace(raw, columns=columns, table=table)
+    return replace(raw, columns=columns, table=table, is_joined=True)
 
 
 def _once(con, second: Raw, on: str, key: str) -> None:
