@@ -68,6 +68,7 @@ NOT_CALLED = {
     "simplefilter": "a warnings filter: mend the cause",
 }
 FORM = re.compile(r"(int|num[23]?|pct0?|money2?|days|date|month|text)?")
+PLURAL = re.compile(r"\{[a-z0-9_]+(:int)?\}\**(?: [a-z-]+,?){0,2} [a-z-]+s\b(?!\[)")  # no "1 rows"
 TYPED = {  # digits that a text may contain: all other numbers are metrics
     r"\b[A-Z][A-Z0-9]*-\d+\b": "the id of a rule or of a decision",
     r"\b0 to 100\b": "the scale of all scores (RFM-02)",
@@ -865,6 +866,8 @@ def message_problems(cells: list[Cell]) -> list[str]:
                 forms = [p[1:-1].partition(":")[2] for p in places]
                 if len(keys(text)) != len(places) or not all(map(FORM.fullmatch, forms)):
                     wrong.append(f"{where}: not a place of the kind {{key:form}} in {places}")
+                if many := PLURAL.search(text):
+                    wrong.append(f"{where}: would say 1 rows: write {many[0][:-1]}[s]")
     return wrong
 
 
@@ -888,6 +891,8 @@ def test_no_number_is_typed_in_prose(name):
     [
         ("stage.say('{n} of 4338 customers')", "say: a number is typed"),
         ("stage.say(text)", "say: must be a literal message"),
+        ("stage.say('**{n} new rows** came')", "say: would say 1 rows: write {n} new row[s]"),
+        ("stage.show(x, 'The {n:int} rows')", "title: would say 1 rows: write {n:int} row[s]"),
         ("stage.say('{n:percent} of all')", "not a place"),
         ("stage.say('{N} of all')", "not a place"),
         ("stage.tiles(customers=('{n}', 'of 12'))", "tile customers: a number is typed"),

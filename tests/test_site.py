@@ -636,6 +636,19 @@ def test_a_message_is_read_as_markdown_and_its_values_are_not(root):
     assert ">**a** [b](javascript:c) &lt;b&gt;</span>" in page
 
 
+def test_words_agree_with_numbers_in_sentences_and_titles(root):
+    path = root / "reports/metrics/ingest.json"
+    path.write_text(json.dumps({"n": 1, "name": "two[s]"}))
+    data = {"message": "{n} line[s] [is|are] in {name}", "values": json.loads(path.read_text())}
+    shown = out("table", {"title": "{n} row[s]", "values": {"n": 1}, "columns": [], "rows": []})
+    save(root, "ingest", [md("# T"), cell("x", out("say", data), shown)])
+    build(root)
+    text = Reader(root / "reports/pages/ingest.html").text
+    assert "1 line is in two[s]" in text
+    assert "1 row" in text
+    assert "row[s]" not in text
+
+
 # ---- order and tables --------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from crm import wording
         (8911407.904, "money", "£8,911,408"),
         (4.995, "money2", "£5.00"),
         (90, "days", "90 days"),
+        (1, "days", "1 day"),
         ("2011-12-09", "date", "9 Dec 2011"),
         (date(2011, 12, 9), "date", "9 Dec 2011"),
         (datetime(2011, 12, 9, 12, 50), "date", "9 Dec 2011"),
@@ -35,6 +36,23 @@ from crm import wording
 )
 def test_each_form_has_its_text(value, form, text):
     assert wording.form(value, form, "GBP") == text
+
+
+@pytest.mark.parametrize(
+    ("share", "tenths", "whole"),
+    [
+        (0.99983, ">99.9%", ">99%"),
+        (0.0002, "<0.1%", "<1%"),
+        (-0.0002, ">−0.1%", ">−1%"),
+        (-0.99983, "<−99.9%", "<−99%"),
+        (0.9994, "99.9%", ">99%"),
+        (1.0, "100.0%", "100%"),
+        (0.0, "0.0%", "0%"),
+        (0.1 + 0.2 + 0.7, "100.0%", "100%"),  # a sum of floats that is not quite one
+    ],
+)
+def test_a_share_that_is_not_whole_is_never_all_or_nothing(share, tenths, whole):
+    assert (wording.form(share, "pct"), wording.form(share, "pct0")) == (tenths, whole)
 
 
 @pytest.mark.parametrize("form", ["", "money", "pct", "date", "text"])
@@ -71,6 +89,30 @@ def test_a_message_is_filled_with_its_values():
     assert (
         wording.fill(message, values, "GBP") == "74.6% of £8,911,408 come from a few in 3 orders."
     )
+
+
+@pytest.mark.parametrize(
+    ("n", "form", "text"),
+    [
+        (1, "", "1 line is late, 1 box"),
+        (0, "", "0 lines are late, 0 boxes"),
+        (2, "", "2 lines are late, 2 boxes"),
+        (1.4, "int", "1 line is late, 1 box"),  # as it is shown
+        (1.4, "num", "1.4 lines are late, 1.4 boxes"),
+        (-1, "", "−1 lines are late, −1 boxes"),
+        (True, "", "yes lines are late, yes boxes"),
+    ],
+)
+def test_words_agree_with_the_number_before_them(n, form, text):
+    place = f"{{n:{form}}}" if form else "{n}"
+    message = f"{place} line[s] [is|are] late, {place} box[es]"
+    assert wording.fill(message, {"n": n}) == text
+
+
+def test_a_text_between_number_and_word_changes_nothing_and_links_stay():
+    message = "{n} {shop} order[s], see [why](a.html)"
+    assert wording.fill(message, {"n": 1, "shop": "web"}) == "1 web order, see [why](a.html)"
+    assert wording.agreed(message, {"n": 5}) == "{n} {shop} orders, see [why](a.html)"
 
 
 def test_a_value_with_braces_is_not_filled_again():

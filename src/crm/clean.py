@@ -618,7 +618,7 @@ def undone_note(found: dict) -> str:
     if not found["reversed_lines"]:
         return "No return cancels a whole earlier line."
     return (
-        "Of {return_lines} returned lines, {reversed_lines} cancel a whole earlier line, "
+        "Of {return_lines} returned line[s], {reversed_lines} cancel[s|] a whole earlier line, "
         "worth {reversed_amount:money}. The largest was worth {largest_reversed:money} and "
         "was cancelled after {largest_reversed_hours:num} hours."
     )
@@ -629,9 +629,9 @@ def owner_note(found: dict) -> str:
     if not found["quarantined"] + found["removed"]:
         return "**Owner of the source: nothing to explain.** Every order line is kept."
     return (
-        "**Owner of the source: explain the {quarantined} order lines in quarantine**, which "
-        "`data/clean/quarantine` holds whole and with the reason, and the {removed} lines "
-        "({removed_amount:money}) that were removed as no sales."
+        "**Owner of the source: explain the {quarantined} order line[s] in quarantine**, which "
+        "`data/clean/quarantine` holds whole and with the reason, and the {removed} line[s] "
+        "({removed_amount:money}) removed for the reasons in the ledger."
     )
 
 

@@ -24,59 +24,59 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from crm import rules
+from crm import rules, wording
 from crm.tables import PURPOSES, RECORDS, STRIDE, TABLES, lookup, moment
 
 ANALYSES = ("RFM", "clusters", "baskets", "churn")
 GRADES = ("no", "with care", "yes")
 MEASURES = {  # what a figure says, why it matters, and what its owner does first
     "named_share": (
-        "{:.1%} of orders name a customer",
+        "{value:pct} of orders name a customer",
         "each order without a customer is missing from somebody's purchases",
         "find out where orders lose their customer",
     ),
     "named_sales_share": (
-        "{:.1%} of sales name a customer",
+        "{value:pct} of sales name a customer",
         "few orders without a customer may hold much of the money",
         "find out whose the large orders without a customer are",
     ),
     "sound_share": (
-        "{:.1%} of order lines are free of errors",
+        "{value:pct} of order lines are free of errors",
         "what waits in quarantine is missing, and seldom at random",
         "mend the rows in quarantine, the commonest reason first",
     ),
     "history_days": (
-        "orders of {:,.0f} days",
+        "orders of {value:days}",
         "a window that is not full makes every customer look lazy",
         "load older orders",
     ),
     "buyers": (
-        "{:,.0f} customers bought",
+        "{value:int} customer[s] bought",
         "groups of a few customers are chance",
         "load more orders, or look at the customers one by one",
     ),
     "repeat_share": (
-        "{:.1%} of customers bought more than once",
+        "{value:pct} of customers bought more than once",
         "a single purchase shows no behaviour that could be grouped",
         "load older orders, and join the keys of one person",
     ),
     "baskets": (
-        "{:,.0f} orders hold several products",
+        "{value:int} order[s] hold[s|] several products",
         "a rule that holds in one order of a hundred needs some twenty cases",
         "load more orders",
     ),
     "basket_share": (
-        "{:.1%} of orders hold several products",
+        "{value:pct} of orders hold several products",
         "where people buy one thing at a time, products do not meet",
         "check that all lines of an order carry its number",
     ),
     "stopped": (
-        "{:,.0f} customers stopped buying",
+        "{value:int} customer[s] stopped buying",
         "a model learns from those who stopped: ten or twenty for each trait it weighs",
         "load older orders",
     ),
     "signal_share": (
-        "{:.1%} of customers left a trace besides orders",
+        "{value:pct} of customers left a trace besides orders",
         "without visits, complaints or answers nothing warns before the silence",
         "map the records of service and behaviour",
     ),
@@ -470,7 +470,7 @@ def waiting_note(reasons: pd.DataFrame) -> str:
     if reasons.empty:
         return "No row waits in quarantine. Cells that could not be read: {cells_unread}."
     return (
-        "Rows in quarantine: {quarantined}, for {reasons} different reasons. The commonest is "
+        "Rows in quarantine: {quarantined}, for {reasons} different reason[s]. The commonest is "
         "*{common_reason:text}* in {common_table:text}: {common_rows}. Cells that could not be "
         "read: {cells_unread}."
     )
@@ -638,11 +638,11 @@ def issue_note(worklist: pd.DataFrame) -> str:
     if worklist.empty:
         return "No row breaks a rule."
     return (
-        "Issues: {issues}, of which {issues_entry} look like mistakes of entry, "
-        "{issues_interface} like faults of an interface and {issues_mapping} come from the "
-        "mapping. Open are {issues_open}, handled {issues_handled}, closed {issues_closed}. Of "
-        "{rules_broken} rules broken, {rules_rising} are broken more often than before. Entries "
-        "of `issues.csv` that match no issue: {entries_idle}."
+        "Issues: {issues}; mistakes of entry: {issues_entry}, faults of an interface: "
+        "{issues_interface}, of the mapping: {issues_mapping}. Open are {issues_open}, handled "
+        "{issues_handled}, closed {issues_closed}. Rules broken: {rules_broken}, of which more "
+        "often than before: {rules_rising}. Entries of `issues.csv` that match no issue: "
+        "{entries_idle}."
     )
 
 
@@ -661,7 +661,7 @@ def month_title(by_month: pd.DataFrame) -> str:
     """The finding of the chart of issues by month."""
     if by_month.empty:
         return "No issue has a date"
-    return "{issues_entry} mistakes of entry and {issues_interface} faults of interfaces"
+    return "{issues_entry} mistake[s] of entry and {issues_interface} fault[s] of interfaces"
 
 
 # ---- completeness ----------------------------------------------------------------------------
@@ -803,14 +803,14 @@ def gaps_note(completeness: pd.DataFrame) -> str:
         return "No file feeds customers, and no order names one: there is nobody to describe."
     if (completeness["state"] == "nobody has it").all():
         return (
-            "No file feeds customer records: the {customers} customers are known by their orders "
+            "No file feeds customer records: {customers} customer[s] [is|are] known by orders "
             "alone, so nothing below can be filled."
         )
     return (
-        "Fields below their floor: {fields_low} of {fields} ({low_names:text}). Nobody has "
-        "{fields_unfed} others, which most likely no file feeds. Phones to verify before anybody "
-        "calls: {to_verify}. Values that a policy filled, and that count as empty here: "
-        "{values_filled}."
+        "Fields below their floor: {fields_low} of {fields} ({low_names:text}). Fields that "
+        "nobody has, most likely since no file feeds them: {fields_unfed}. Phones to verify "
+        "before anybody calls: {to_verify}. Values that a policy filled, and that count as empty "
+        "here: {values_filled}."
     )
 
 
@@ -1046,7 +1046,7 @@ def several_note(disagreements: pd.DataFrame, found: dict) -> str:
     return (
         "Conflicts between records: {conflicts}. Pairs of customers who may be one person: "
         "{candidates}; nothing merges without a decision. Pairs of which one bought in stores "
-        "alone and the other online: {unjoined}, or {unjoined_customers} customers "
+        "alone and the other online: {unjoined}, or {unjoined_customers} customer[s] "
         "({unjoined_share:pct}) whose picture is most likely incomplete."
     )
 
@@ -1111,11 +1111,11 @@ def _long(needs: dict) -> pd.DataFrame:
 
 
 def _figure(measure: str, value: float) -> str:
-    return f"{value:.1%}" if measure in SHARES else f"{value:,.0f}"
+    return wording.form(value, "pct" if measure in SHARES else "int")
 
 
 def _told(measure: str, value: float) -> str:
-    return MEASURES[measure][0].format(value)
+    return wording.fill(MEASURES[measure][0], {"value": value})
 
 
 def _sentence(text: str) -> str:

@@ -240,8 +240,8 @@ def rules_note(score: dict) -> str:
         return "Scores are ranks among buyers, so the limits move with the customers themselves."
     return (
         "In plain terms: **high value** means bought within {high_days:days}, at least "
-        "{high_orders} purchases and {high_money:money} in {window_days:days}; **potential** "
-        "means within {potential_days:days} and at least {potential_orders} purchases; **at "
+        "{high_orders} purchase[s] and {high_money:money} in {window_days:days}; **potential** "
+        "means within {potential_days:days} and at least {potential_orders} purchase[s]; **at "
         "risk** means silent for more than {risk_days:days}."
     )
 

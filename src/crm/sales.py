@@ -285,7 +285,7 @@ def last_month_note(months: pd.DataFrame) -> str:
             "The last month, {last_month:month}, is counted up to {as_of:date} only: its bar is "
             "short for that reason and must not be read as a fall."
         )
-    return "All {months} months are complete, so they can be compared as they stand."
+    return "Every month is complete, so they can be compared as they stand."
 
 
 def ordered(newcomers: pd.DataFrame) -> pd.DataFrame:
@@ -378,8 +378,8 @@ def unnamed_note(found: dict) -> str:
     if not found["unnamed_orders"]:
         return "**Owner of the order system: keep it so.** Every order names its customer."
     return (
-        "**Owner of the order system: find out where {unnamed_orders} orders "
-        "({unnamed_orders_share:pct}) lose their customer.** They are worth "
+        "**Owner of the order system: find out where {unnamed_orders} order[s] "
+        "({unnamed_orders_share:pct}) lost their customer.** They are worth "
         "{unknown_sales:money} of goods, {unknown_sales_share:pct} of net sales; half of them "
         "are above {unnamed_value:money}, half of the named ones above {named_value:money}."
     )
@@ -413,7 +413,7 @@ def home_note(places: pd.DataFrame) -> str:
     return (
         "{home_country:text} brings {home_share:pct} of net sales. Outside it, "
         "{second_country:text} leads with {second_sales:money} from {second_customers} named "
-        "customers, the largest of whom alone spent {second_largest_share:pct0} of it."
+        "customer[s], the largest of whom alone spent {second_largest_share:pct0} of it."
     )
 
 

@@ -225,7 +225,8 @@ class Stage:
         with self._target(path) as target:
             count = engine.write(self.con, rows, target, schema)
             self.written[schema.name.split("/")[-1]] = count
-            self._settle(path, target, f"{path.removeprefix('data/')}: {count:,} rows")
+            rows = wording.fill("{rows} row[s]", {"rows": count})
+            self._settle(path, target, f"{path.removeprefix('data/')}: {rows}")
 
     def write_all(self, layer: str, tables: dict) -> None:
         """Write several declared output tables of one layer."""
@@ -383,7 +384,7 @@ class Stage:
         """Inputs with rows and dates, parameters with defaults, outputs."""
         facts = self.facts()
         lines = [f"stage {self.name}: {self.spec.desc}"]
-        lines += [f"  reads  {i['name']} ({i['rows']:,} rows)" for i in facts["inputs"]]
+        lines += [wording.fill("  reads  {name} ({rows} row[s])", i) for i in facts["inputs"]]
         lines += [f"  param  {p['name']} = {p['value']}" for p in facts["params"]]
         lines += [f"  writes {path}" for path in facts["outputs"]]
         text = "\n".join(lines)

@@ -1,6 +1,7 @@
 """How values and column names are written for people: one place for pages and notebooks.
 
-A *form* says what kind of value it is; a *message* is a sentence with `{key:form}` places.
+A *form* says what kind of value it is; a *message* is a sentence with `{key:form}` places. A
+word that agrees with the number before it says how in brackets: `{orders} order[s]`, `[is|are]`.
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ FORMS = {  # column id: its form, where name and type do not tell
 }
 
 PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")
+_ENDING = re.compile(  # a Markdown link is none
+    PLACE.pattern + r"|\[([^\[\]|]*)(?:\|([^\[\]|]*))?\](?!\()"
+)
+_PLACES = {"pct": 1, "pct0": 0}  # of a share in per cent
 
 
 def keys(message: str) -> list[str]:
@@ -104,10 +109,37 @@ def fill(message: str, values: dict, currency: str = "") -> str:
 
     Examples
     --------
-    >>> fill("{share:pct} of {customers} customers", {"share": 0.746, "customers": 4338})
+    >>> fill("{share:pct} of {customers} customer[s]", {"share": 0.746, "customers": 4338})
     '74.6% of 4,338 customers'
     """
-    return PLACE.sub(lambda m: form(values[m[1]], m[2] or "", currency), message)
+    told = agreed(message, values)
+    return PLACE.sub(lambda m: form(values[m[1]], m[2] or "", currency), told)
+
+
+def agreed(message: str, values: dict) -> str:
+    """The message with each word in brackets as the number before it asks; places stay.
+
+    `[s]` is there unless the number is shown as 1; of `[is|are]` the first is for one. A value
+    that is no number decides nothing.
+
+    Examples
+    --------
+    >>> agreed("{n} order[s] [was|were] late", {"n": 1})
+    '{n} order was late'
+    """
+    shown = ""
+
+    def choose(match: re.Match) -> str:
+        nonlocal shown
+        if match[1]:
+            value = values.get(match[1])
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            shown = form(value, match[2] or "") if is_number else shown
+            return match[0]
+        one, many = ("", match[3]) if match[4] is None else (match[3], match[4])
+        return one if shown == "1" else many
+
+    return _ENDING.sub(choose, message)
 
 
 def form(value, form: str = "", currency: str = "") -> str:
@@ -150,23 +182,42 @@ def _dated(text: str, form: str) -> str:
 
 
 def _number(value: float, form: str, currency: str) -> str:
+    if form in _PLACES:
+        return _share(value, _PLACES[form])
     symbol = SYMBOLS.get(currency, f"{currency} " if currency else "")
     patterns = {
         "int": "{:,.0f}",
         "num": "{:,.1f}",
         "num2": "{:,.2f}",
         "num3": "{:,.3f}",
-        "pct": "{:.1%}",
-        "pct0": "{:.0%}",
         "days": "{:,.0f} days",
         "money": symbol + "{:,.0f}",
         "money2": symbol + "{:,.2f}",
     }
     if form not in patterns:
-        raise ValueError(f"unknown form {form!r}; there are {sorted(patterns)}")
+        raise ValueError(f"unknown form {form!r}; there are {sorted({*patterns, *_PLACES})}")
     text = patterns[form].format(abs(value))
+    text = "1 day" if text == "1 days" else text
     is_zero = not re.search("[1-9]", text)
     return text if value >= 0 or is_zero else "−" + text
+
+
+def _share(value: float, places: int) -> str:
+    """A share in per cent; one that is not whole is never written as nothing or as all.
+
+    Examples
+    --------
+    >>> _share(0.99983, 1), _share(0.00001, 1), _share(-0.00001, 0), _share(1.0, 1)
+    ('>99.9%', '<0.1%', '>−1%', '100.0%')
+    """
+    size, step = round(abs(value), 12), 10 ** -(places + 2)  # metrics keep twelve digits
+    sign = "−" if value < 0 and size else ""
+    text = f"{size:.{places}%}"
+    if size and not re.search("[1-9]", text):
+        return f"{'>' if sign else '<'}{sign}{step:.{places}%}"
+    if size < 1 and text.startswith("100"):
+        return f"{'<' if sign else '>'}{sign}{1 - step:.{places}%}"
+    return sign + text
 
 
 def column_form(column: str, kind: str = "") -> str:

@@ -32,9 +32,9 @@ class Writer:
 
         Values enter after Markdown was read, so that no value is taken for Markdown or HTML.
         """
-        places = list(wording.PLACE.finditer(message or ""))
+        marked = wording.agreed(message or "", values)
+        places = list(wording.PLACE.finditer(marked))
         spans = [self._span(place, values, stage or self.stage) for place in places]
-        marked = message or ""
         for number, place in enumerate(places):
             marked = marked.replace(place[0], f"\ue000{number}\ue001", 1)
         text = self._inline(marked).strip().removeprefix("<p>").removesuffix("</p>")
