@@ -76,6 +76,7 @@ COMPLETE_JOURNEY = [  # a sample of lines: nothing that needs whole baskets has 
     Anchor("products", 92_331, COUNT, lambda d: d.counts["products"], README),
     Anchor("campaigns", 27, COUNT, lambda d: d.counts["campaigns"], README),
     Anchor("contacts", 6_589, COUNT, lambda d: d.counts["campaign_contacts"], README),
+    Anchor("coupons used", 2_102, COUNT, lambda d: d.counts["discounts"], README),
     Anchor("households described", 801, COUNT, lambda d: d.described, README),
 ]  # fmt: skip
 

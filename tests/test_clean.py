@@ -669,6 +669,16 @@ def test_records_with_the_same_mark_are_suggested_once_each(con, cleaned):
     ]  # fmt: skip
 
 
+def test_a_coupon_used_needs_no_order_but_then_a_customer(con, cleaned):
+    done = cleaned(
+        discounts="line order_id customer_key coupon_id given_at\n2 A1 K Q 2023-01-01\n"
+        "3 A1 - Q 2023-01-01\n4 - K Q 2023-01-01\n5 - - Q 2023-01-01"
+    )
+    assert found(con, done.out("clean/discounts"), "line") == [(2,), (3,), (4,)]
+    waiting = found(con, done.out("clean/quarantine"), "line", "reason")
+    assert waiting == [(5, "order and customer missing")]
+
+
 # --- issues (CLN-08…10)
 
 

@@ -10,7 +10,10 @@ import pytest
 from conftest import call, clone
 
 NAME = "complete-journey"
-USED = ("transactions_sample", "products", "demographics", "campaigns", "campaign_descriptions")
+USED = (
+    "transactions_sample", "products", "demographics", "campaigns", "campaign_descriptions",
+    "coupon_redemptions",
+)  # fmt: skip
 TRAITS = {
     "age band", "income", "home ownership", "marital status", "household size", "composition",
     "kids",
@@ -25,7 +28,7 @@ PUBLISHED = {  # data/README of the public data
 
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory, public_data):
-    """A clone that ran the pipeline on the five files that the mapping names."""
+    """A clone that ran the pipeline on the files that the mapping names."""
     folder = clone(tmp_path_factory.mktemp("journey") / "project")
     raw = folder / f"data/raw/{NAME}"
     raw.mkdir(parents=True)
@@ -90,6 +93,17 @@ def test_contacts_without_a_date_find_campaign_and_customer(rows):
     assert contacts["sent_at"].isna().all()
     assert contacts["customer_id"].notna().all()
     assert set(contacts["campaign_id"]) <= set(campaigns["campaign_id"])
+
+
+def test_coupons_used_without_an_order_find_household_campaign_and_day(rows):
+    used, campaigns = rows("tables/discounts"), rows("tables/campaigns")
+    assert (len(used), used["coupon_id"].nunique(), used["customer_id"].nunique()) == (
+        2_102, 491, 410,
+    )  # fmt: skip
+    assert used["order_id"].isna().all()
+    assert used["amount"].isna().all()
+    assert set(used["campaign_id"]) <= set(campaigns["campaign_id"])
+    assert {f"{day:%Y}" for day in used["given_at"]} == {"2017"}
 
 
 def test_the_page_on_fields_names_every_trait(journey):

@@ -248,7 +248,8 @@ def test_customers_and_products_have_no_say_on_duplicates(messages, table, colum
 def test_every_kind_of_record_can_be_fed(write):
     text = GOOD
     for name in RECORDS:
-        needed = [c.name for c in lookup(f"staged/{name}").columns if c.required]
+        fields = lookup(f"staged/{name}").columns
+        needed = [c.name for c in fields if c.required or c.name == "order_id"]
         columns = ", ".join(f"{field}: c_{field}" for field in needed)
         text += f"  - table: {name}\n    path: {name}.csv\n    columns: {{{columns}}}\n"
     assert len(mapping.load(write(text)).files) == 1 + len(RECORDS)
@@ -264,6 +265,17 @@ def test_a_record_needs_its_required_fields(messages, name):
     assert len(found) == len(needed)
     for field, message in zip(needed, found, strict=True):
         assert f"no column feeds the required field '{field}'" in message
+
+
+def test_a_discount_needs_its_order_or_its_customer(write, messages):
+    entry = """  - table: discounts
+    path: used.csv
+    columns: {given_at: Day, amount: Off}
+"""
+    (message,) = messages(GOOD + entry)
+    assert "line 16: no column feeds 'order_id' or 'customer_key'; expected one of them" in message
+    for who in ("order_id", "customer_key"):
+        assert mapping.load(write(GOOD + entry.replace("{", f"{{{who}: Who, ")))
 
 
 def test_the_amount_may_stand_for_the_price_and_one_of_them_must_be_there(write, messages):

@@ -46,6 +46,8 @@ def test_a_rule_names_what_there_is_and_says_why(rule):
         assert set(values.split("|")) <= set(COLUMNS[rule.table][field].codes)
     if rule.check == "not_after" and rule.value != "as_of":
         assert rule.value in COLUMNS[rule.table]
+    if rule.check == "either":
+        assert rule.value in COLUMNS[rule.table]
     if rule.check == "known":
         table, _, column = rule.value.partition(".")
         assert column in COLUMNS[table]
@@ -97,11 +99,13 @@ def bad(rule: Rule) -> dict:
     low, high = ("-99999", "99999") if kind not in ("date", "timestamp") else (
         "1800-01-01", "2999-01-01")  # fmt: skip
     values = {
-        "present": None, "at_least": low, "at_most": high, "above": rule.value, "not_zero": "0",
-        "one_of": "no such", "none_of": rule.value.split("|")[0], "matches": "no such",
-        "in_period": "2025-01-01", "not_after": high, "known": "no such",
+        "present": None, "either": None, "at_least": low, "at_most": high,
+        "above": rule.value, "not_zero": "0", "one_of": "no such",
+        "none_of": rule.value.split("|")[0], "matches": "no such", "in_period": "2025-01-01",
+        "not_after": high, "known": "no such",
     }  # fmt: skip
-    return row | {rule.field: values[rule.check]}
+    others = {rule.value: None} if rule.check == "either" else {}
+    return row | others | {rule.field: values[rule.check]}
 
 
 def _table(con, name: str, *rows: dict) -> ibis.Table:
@@ -195,6 +199,13 @@ def test_checks_at_their_edges(con, check, value, field, cells, expected):
     assert flags(con, check, value, field, *cells) == expected
 
 
+def test_one_of_two_fields_is_enough(con):
+    rule = next(r for r in RULES if r.id == "order and customer missing")
+    pairs = [("A1", "K1"), ("A1", None), (None, "K1"), (None, None)]
+    rows = [good("discounts") | {"order_id": a, "customer_key": b} for a, b in pairs]
+    assert broken(con, rule, *rows) == [False, False, False, True]
+
+
 def test_without_a_period_no_day_is_outside_it(con):
     assert flags(con, "in_period", "", "ordered_at", "1066-10-14", period=None) == [False]
 
@@ -278,6 +289,8 @@ def test_a_good_rule_is_read_as_written():
         ({"field": "product_id", "check": "known", "value": "goods.id"}, ["products.product_id"]),
         ({"field": "product_id", "check": "known", "value": "products"}, ["products.product_id"]),
         ({"check": "not_after", "value": "as_of"}, []),
+        ({"check": "either", "value": "price"}, ["the value 'price'", "another field"]),
+        ({"check": "either", "value": "unit_price"}, ["another field of the table"]),
         ({"field": "ordered_at", "check": "not_after", "value": "asof"}, ["as_of"]),
         ({"when": "sale"}, ["`when: sale`", "such as kind=sale"]),
         ({"when": "kinds=sale"}, ["`when: kinds=sale`", "field of the table"]),
@@ -301,6 +314,7 @@ def test_what_is_no_rule_is_told(entry):
 
 
 VALUES = {
+    "either": ("amount", "registered_on", "offer", "nothing"),
     "at_least": ("5", "2024-01-01"), "at_most": ("5", "2024-01-01"), "above": ("5", "2024-01-01"),
     "one_of": ("a|b", "1"), "none_of": ("a", "1"), "matches": ("^a", r"\p{Han}"),
     "not_after": ("as_of", *sorted({field for name in STAGED for field in COLUMNS[name]})),

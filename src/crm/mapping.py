@@ -641,6 +641,11 @@ def _feeds(
         if column.required and name not in columns and not is_made:
             found = f"no column feeds the required field {name!r} ({column.about})"
             doc.add(at, found, f"all required fields of {table}", f"add `{name}: COLUMN`")
+    for rule in RULES:
+        pair = (rule.field, rule.value)
+        if rule.table == table and rule.check == "either" and not {*pair} & set(columns):
+            found = f"no column feeds {pair[0]!r} or {pair[1]!r}"
+            doc.add(at, found, f"one of them: {rule.why}", f"add `{pair[0]}: COLUMN`")
     feeds = [
         _feed(known[name], entry, (*at, name), doc)
         for name, entry in columns.items()

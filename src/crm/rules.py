@@ -3,7 +3,8 @@
 A *rule* names a table, a field and a *check*; a row breaks it or does not. Its *action* says what
 becomes of the row: `quarantine` (it waits for its owner, whole), `drop` (it is well-formed but
 irrelevant), `fix` (the value is replaced and the old one noted) or `flag` (it stays as it is).
-An empty field breaks no rule but `present`. A source may add rules of its own in its mapping.
+An empty field breaks no rule but `present` and `either`. A source may add rules of its own in its
+mapping.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class Rule:
 
 def _present(cell: Value, rule: Rule, given: Given) -> BooleanValue:
     return cell.isnull()
+
+
+def _either(cell: Value, rule: Rule, given: Given) -> BooleanValue:
+    """The field or another one of the row is filled."""
+    return cell.isnull() & given.row[rule.value].isnull()
 
 
 def _at_least(cell: Value, rule: Rule, given: Given) -> BooleanValue:
@@ -109,6 +115,7 @@ def _known(cell: Value, rule: Rule, given: Given) -> BooleanValue:
 
 CHECKS: dict[str, Callable[[Value, Rule, Given], BooleanValue]] = {
     "present": _present,
+    "either": _either,
     "at_least": _at_least,
     "at_most": _at_most,
     "above": _above,
@@ -122,6 +129,7 @@ CHECKS: dict[str, Callable[[Value, Rule, Given], BooleanValue]] = {
 }
 FOUND = "found"  # the check of a rule whose rows are found by a function of `crm.clean`
 NEEDS_VALUE = (
+    "either",
     "at_least",
     "at_most",
     "above",
@@ -276,6 +284,9 @@ _RECORDS = [
          origin="interface", why="a message is sent before it is opened"),
     _odd("unknown campaign", "campaign_contacts", "campaign_id", "known",
          "campaigns.campaign_id", origin="interface", why="no file has this campaign"),
+    _wrong("order and customer missing", "discounts", "order_id", "either", "customer_key",
+           requirement="CLN-06",
+           why="a discount belongs to an order, or to the customer who used a coupon"),
     _odd("unknown coupon", "discounts", "coupon_id", "known", "coupons.coupon_id",
          origin="interface", why="no file has this coupon"),
     _wrong("cost below zero", "spend", "cost", "at_least", "0", requirement="CLN-02",
@@ -384,6 +395,8 @@ def _wrong_value(entry: dict, known: dict):
         yield f"the pattern {value!r}: {error}", "a regular expression (RE2)", "mend it"
     elif check == "known" and not _is_listed(value):
         yield f"the value {value!r}", "such as products.product_id", "name a table and a column"
+    elif check == "either" and (value not in known or value == entry["field"]):
+        yield f"the value {value!r}", "another field of the table", "mend it"
     elif check == "not_after" and not _is_comparable(value, kind, known):
         yield f"the value {value!r}", "as_of, or another field of the same type", "mend it"
     yield from _wrong_when(entry.get("when", ""), known)

@@ -279,12 +279,12 @@ _RECORDS = [
     ),
     Table(
         "discounts",
-        "one discount given on one order",
+        "one discount given on one order, or one coupon used by a customer (ING-19)",
         "marketing",
         "coupon use and price sensitivity",
         (),
         (
-            _c("order_id", "string", "order number", required=True),
+            _c("order_id", "string", "order number; empty if a source names the customer alone"),
             _CUSTOMER_KEY,
             _c("coupon_id", "string", "the coupon's key"),
             _CAMPAIGN,
