@@ -493,34 +493,44 @@ def test_contacts_in_a_cell_that_is_unread_are_masked(shop):
 # --- phones, free text, keys of several systems
 
 
-@pytest.mark.parametrize(
-    ("phone", "status"),
-    [
-        ("13800001111", "ok"),
-        ("1380000111", "to_verify"),
-        ("138000011112", "to_verify"),
-        ("1380000abcd", "to_verify"),
-        ("138-0000-1111", "ok"),  # separators go first
-        ("138 0000 1111", "ok"),
-        ("+8613800001111", "ok"),
-        ("+86 138-0000-1111", "ok"),
-        ("008613800001111", "ok"),
-        ("8613800001111", "to_verify"),
-        ("１３８００００１１１１", "ok"),
-        ("＋８６１３８００００１１１１", "ok"),
-        ("(138)00001111", "to_verify"),
-        ("010-12345678", "ok"),  # a landline has 11 digits, too
-        ("无", "to_verify"),
-        ("", "missing"),
-        ("\u3000", "missing"),
-    ],
-)
-def test_a_phone_is_ok_with_eleven_digits_once_separators_and_country_are_gone(
-    shop, phone, status
+PHONES_E13 = [  # phone, its status with separators removed, its status in the strict mode
+    ("13800001111", "ok", "ok"),
+    ("1380000111", "to_verify", "to_verify"),
+    ("138000011112", "to_verify", "to_verify"),
+    ("1380000abcd", "to_verify", "to_verify"),
+    ("138-0000-1111", "ok", "to_verify"),
+    ("", "missing", "missing"),
+]
+OTHER_PHONES = [
+    ("138 0000 1111", "ok", "to_verify"),
+    ("+86 138-0000-1111", "ok", "to_verify"),
+    ("008613800001111", "ok", "to_verify"),
+    ("8613800001111", "to_verify", "to_verify"),  # no + in front: 13 digits
+    ("１３８００００１１１１", "ok", "ok"),  # another character, the same digit (ING-24)
+    ("＋８６１３８００００１１１１", "ok", "to_verify"),
+    ("(138)00001111", "to_verify", "to_verify"),
+    ("010-12345678", "ok", "to_verify"),  # a landline has 11 digits, too
+]
+NO_PHONES = [("无", "to_verify", "to_verify"), (" ", "missing", "missing"),
+             ("\u3000", "missing", "missing"), (" 13800001111\t", "ok", "ok")]  # fmt: skip
+
+
+@pytest.mark.parametrize("cases", [PHONES_E13, OTHER_PHONES, NO_PHONES])
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_phone_has_eleven_digits_and_the_strict_mode_counts_all_that_was_typed(
+    shop, cases, strict
 ):
-    add_people(shop, f"K,2023-05-01,name,{phone},男")
-    assert shop.staged("customers")["phone_status"].tolist() == [status]
-    assert phone.strip() == "" or phone not in shop.staged("customers").to_string()
+    phones, *modes = zip(*cases, strict=True)
+    people = [f"K{n},2023-05-01,name,{phone},男" for n, phone in enumerate(phones)]
+    add_people(shop, *people, phone=f"{{column: tel, strict: {str(strict).lower()}}}")
+    staged = shop.staged("customers")
+    assert tuple(staged["phone_status"]) == modes[strict]
+    assert not [phone for phone in phones if phone.strip() and phone in staged.to_string()]
+
+
+def test_separators_are_removed_where_the_mapping_does_not_say_strict(shop):
+    add_people(shop, "K,2023-05-01,name,138-0000-1111,男")
+    assert shop.staged("customers")["phone_status"].tolist() == ["ok"]
 
 
 def test_without_a_column_of_phones_all_are_missing(shop):

@@ -99,6 +99,8 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key(messages):
         ("Price", "{column: Price, value: 3}", ["line 12", "`column` and `value`"]),
         ("Price", "{value: three}", ["line 12", "'three'", "digits"]),
         ("Price", "{column: Price, thousands: ',', decimal: ','}", ["line 12", "both"]),
+        ("Order", "{column: Order, strict: true}", ["line 9", "`strict`", "only with phone"]),
+        ("Price", "{column: Price, strict: true}", ["line 12", "`strict`", "type money"]),
         ("Order", "{column: Order, default: x}", ["line 9", "`default` alone", "codes"]),
         ("Order", "[a, b]", ["line 9", "order_id", "name of a column"]),
     ],

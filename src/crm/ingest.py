@@ -529,13 +529,17 @@ def _product(quantity: Value, price: Value) -> Value:
 
 
 def _phone_status(raw: ibis.Table, feeds: dict[str, Feed]) -> Value:
-    """Whether a phone has 11 digits once blanks, hyphens and +86 are removed (CLN-01, Q-18)."""
+    """Whether a phone has 11 digits once blanks, hyphens and +86 are removed (CLN-01, Q-18).
+
+    In the strict mode they stay, and the phone has to be 11 digits as it was typed.
+    """
     feed = feeds.get("phone")
     if feed is None or feed.column is None:
         return ibis.literal("missing")
     text = _narrow(cell(raw, feed.column))
-    plain = _replace_all(text, r"[\s-]", "", "g").re_replace(r"^(\+86|0086)", "")
-    is_ok = plain.re_search(r"^\d{11}$")
+    if not feed.strict:
+        text = _replace_all(text, r"[\s-]", "", "g").re_replace(r"^(\+86|0086)", "")
+    is_ok = text.re_search(r"^\d{11}$")
     return ibis.cases((text.isnull(), "missing"), (is_ok, "ok"), else_="to_verify")
 
 

@@ -53,6 +53,7 @@ _OPTIONS = {  # option of a feed: the types of field that take it
     "default": ("string",),
     "strip_suffix": ("string",),
     "prefix": ("string",),
+    "strict": ("string",),
 }
 _FEED_KEYS = ("column", "value", *_OPTIONS)
 _DIRECTIVES = set("YymdbBHIMSfpaAj%")
@@ -108,7 +109,8 @@ class Feed:
 
     `column` is a column of the raw file, or None when `value` is a constant. `codes` and
     `starts_with` are pairs of what is found and what it means; `default` stands for anything
-    they do not list, empty cells included.
+    they do not list, empty cells included. A `strict` phone is judged as typed: separators and a
+    leading +86 are not removed before its digits are counted (Q-18).
     """
 
     field: str
@@ -123,6 +125,7 @@ class Feed:
     default: str | None = None
     strip_suffix: str | None = None
     prefix: str | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -699,6 +702,7 @@ def _read_feed(column: Column, entry: dict, at: tuple, doc: _Doc) -> Feed:
         default=_text(entry, "default", at, doc),
         strip_suffix=_text(entry, "strip_suffix", at, doc),
         prefix=_text(entry, "prefix", at, doc),
+        strict=_choice(entry, "strict", ("true", "false"), at, doc) == "true",
     )
 
 
@@ -710,6 +714,8 @@ def _feed_problems(feed: Feed, entry: dict, column: Column) -> Iterator[tuple[st
                 f"it only with {' or '.join(types)}",
                 "remove it",
             )
+    if "strict" in entry and column.name != "phone":
+        yield "`strict`", "it only with phone", "remove it"
     if ("column" in entry) == ("value" in entry):
         yield (
             "both or neither of `column` and `value`",
