@@ -533,6 +533,34 @@ def test_separators_are_removed_where_the_mapping_does_not_say_strict(shop):
     assert shop.staged("customers")["phone_status"].tolist() == ["ok"]
 
 
+MAILS = [
+    ("a.b+c@example.com", "ok"),
+    ("客服@例子.公司", "ok"),
+    ("a@b@example.com", "to_verify"),
+    ("a@example", "to_verify"),
+    ("a b@example.com", "to_verify"),
+    ("example.com", "to_verify"),
+    ("无", "to_verify"),
+    ("", "missing"),
+]
+
+
+def test_an_e_mail_is_well_formed_with_one_at_and_a_domain_and_never_shown(shop):
+    people = [f"K{n},2023-05-01,,{mail},男" for n, (mail, _) in enumerate(MAILS)]
+    add_people(shop, *people, phone=None, email="tel")
+    staged = shop.staged("customers")
+    assert staged["email_status"].tolist() == [status for _, status in MAILS]
+    assert not [mail for mail, _ in MAILS if mail and mail in staged.to_string()]
+
+
+def test_a_name_is_there_or_missing_and_stays_in_the_vault(shop):
+    add_people(shop, "K1,2023-05-01,张三,,男", "K2,2023-05-01,,,男", "K3,2023-05-01, \u3000,,男")
+    staged = shop.staged("customers")
+    assert staged["name_status"].tolist() == ["ok", "missing", "missing"]
+    assert set(staged["email_status"]) == {"missing"}  # no column feeds it
+    assert "张三" not in staged.to_string()
+
+
 def test_without_a_column_of_phones_all_are_missing(shop):
     add_people(shop, "K,2023-05-01,name,13800001111,男", phone=None)
     assert shop.staged("customers")["phone_status"].tolist() == ["missing"]

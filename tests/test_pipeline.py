@@ -171,6 +171,31 @@ def test_ledger_of_the_demo_balances(demo):
     assert found["quarantined"] >= planted["negative_amount"] + planted["after_end"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "mishap", "staged", "key"),
+    [
+        ("name missing", "name_empty", "customers.parquet", "customer_key"),
+        ("e-mail badly formed", "email_bad", "customers.parquet", "customer_key"),
+        ("customer without a record", "unknown_customer", "order_lines/*/*.parquet", "order_id"),
+        ("phone missing", "phone_empty", "customers.parquet", "customer_key"),
+        ("answered before opened", "answered_before_opened", "tickets.parquet", "ticket_id"),
+    ],
+)
+def test_the_rows_that_break_a_rule_are_those_that_were_planted(demo, rule, mishap, staged, key):
+    with duckdb.connect() as db:
+        found = db.execute(
+            f"SELECT DISTINCT s.{key} FROM read_parquet('{demo}/data/clean/issues.parquet') AS i "
+            f"JOIN read_parquet('{demo}/data/staged/{staged}') AS s USING (line) "
+            "WHERE rule = ? AND i.table = ?",
+            [rule, staged.partition("/")[0].removesuffix(".parquet")],
+        ).fetchall()
+        planted = db.execute(
+            f"SELECT key FROM read_parquet('{demo}/data/truth/demo/dirt.parquet') WHERE kind = ?",
+            [mishap],
+        ).fetchall()
+    assert sorted(found) == sorted(set(planted)) != []
+
+
 def test_no_personal_value_leaves_the_vault(demo):
     from python_calamine import CalamineWorkbook
 

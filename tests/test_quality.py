@@ -469,12 +469,12 @@ def test_without_issues_the_lists_are_empty_and_the_sentences_stand(con, tagged)
 # ---- completeness ----------------------------------------------------------------------------
 
 CUSTOMERS = """
-customer_id  registered_on  industry  gender   city  phone_status  imputed
-a            2023-01-01     retail    female   -     ok            -
-b            2024-01-01     -         unknown  Bern  missing       -
-c            2024-03-16     retail    male     Bern  ok            -
-p            2024-03-15     retail    female   Rome  to_verify     gender;city
-q            -              -         -        -     -             -
+customer_id  registered_on  industry  gender   city  phone_status  name_status  imputed
+a            2023-01-01     retail    female   -     ok            ok           -
+b            2024-01-01     -         unknown  Bern  missing       missing      -
+c            2024-03-16     retail    male     Bern  ok            ok           -
+p            2024-03-15     retail    female   Rome  to_verify     ok           gender;city
+q            -              -         -        -     -             -            -
 """
 
 
@@ -511,10 +511,11 @@ def test_traces_are_what_customers_left_up_to_as_of(con):
 
 
 def test_a_field_is_known_if_the_source_said_something(con, customers):
-    rows = found(con, quality.known(customers), "customer_id", "contact", "gender", "city")
-    assert rows == [
-        ("a", True, True, False), ("b", False, False, True), ("c", True, True, True),
-        ("p", True, False, False), ("q", False, False, False),
+    columns = ["customer_id", "contact", "gender", "city", "name", "email"]
+    assert found(con, quality.known(customers), *columns) == [
+        ("a", True, True, False, True, False), ("b", False, False, True, False, False),
+        ("c", True, True, True, True, False), ("p", True, False, False, True, False),
+        ("q", False, False, False, False, False),
     ]  # fmt: skip
 
 
@@ -526,7 +527,7 @@ def lives(con, customers, placed) -> pd.DataFrame:
 
 def test_completeness_is_weighed_by_customers_and_held_against_its_floor(con, customers, placed):
     complete = quality.completeness(lives(con, customers, placed)).set_index("field")
-    assert complete.index[:3].tolist() == ["contact", "industry", "registered_on"]
+    assert complete.index[:4].tolist() == ["contact", "industry", "name", "registered_on"]
     columns = ["kind", "filled_share", "state"]
     assert complete.loc[["registered_on", "city", "province"], columns].values.tolist() == [
         ["base", 0.75, "below the floor"], ["extended", 0.25, "below the floor"],
@@ -535,8 +536,8 @@ def test_completeness_is_weighed_by_customers_and_held_against_its_floor(con, cu
     low = quality.completeness(lives(con, customers, placed), base_floor=0.75)
     assert low.set_index("field").loc["registered_on", "state"] == "good"
     gaps = quality.gaps(low)
-    assert gaps["fields_low"] == 4
-    assert gaps["low_names"] == "contact, industry, city, gender"
+    assert gaps["fields_low"] == 5
+    assert gaps["low_names"] == "contact, industry, name, city, gender"
     assert "below their floor" in quality.gaps_note(low)
 
 

@@ -22,7 +22,7 @@ from ibis import _
 
 from crm import rules
 from crm.rules import Given, Rule
-from crm.tables import RECORDS, STRIDE, Column, Table, lookup, moment
+from crm.tables import PERSONAL_STATUSES, RECORDS, STRIDE, Column, Table, lookup, moment
 
 ORDER_OF_TWO = "order of two customers"
 TEST_AMOUNT = Decimal("0.01")  # an order worth more than nothing but not more than this (Q-45)
@@ -283,10 +283,35 @@ def customers(records: ibis.Table, named: list[ibis.Table], source: Source) -> i
     filled = {
         "customer_key": ibis.coalesce(joined.customer_key, joined.customer_key_right),
         "gender": joined.gender.fill_null("unknown"),
-        "phone_status": joined.phone_status.fill_null("missing"),
+        **{c: joined[c].fill_null("missing") for c in names if c in PERSONAL_STATUSES},
         "imputed": joined.gender.isnull().ifelse("gender", None),
     }
     return joined.select(**{c: filled[c] if c in filled else joined[c] for c in names})
+
+
+def strangers(lines: ibis.Table, orders: ibis.Table, source: Source) -> ibis.Table:
+    """The lines of orders whose customer has no record, if any file feeds customers: few.
+
+    Parameters
+    ----------
+    lines
+        `staged/order_lines`.
+    orders
+        `clean/orders`.
+    source
+        The tables that have rows.
+    """
+    people = source.tables.get("customers")
+    if people is None:
+        return lines.filter(False)
+    known = people.filter(_.customer_key.notnull()).select("customer_key").distinct()
+    named = orders.filter(_.customer_key.notnull())
+    return lines.semi_join(named.anti_join(known, "customer_key"), "order_id")
+
+
+def beside(rest: ibis.Table, strangers: ibis.Table) -> ibis.Table:
+    """The judged lines that may break a rule: those of `rest`, and kept sales of `strangers`."""
+    return rest.union(strangers.filter(_.fate == "kept", _.kind == "sale"))
 
 
 def all_suspects(
@@ -298,7 +323,8 @@ def all_suspects(
     Parameters
     ----------
     judged, rest
-        Order lines; all of them are looked at only if a rule of the source flags kept ones.
+        All order lines, looked at only if a rule of the source flags kept ones; else those of
+        `beside`.
     marked
         The other staged tables with their `marks`, by name.
     orders
@@ -306,7 +332,7 @@ def all_suspects(
     source
         Rules, period and policies.
     """
-    flags = any(rule.action == "flag" for rule in source.of("order_lines"))
+    flags = any(rule.action == "flag" for rule in source.rules if rule.table == "order_lines")
     parts = [suspects("order_lines", judged if flags else rest, source)]
     for name, rows in marked.items():
         if name in source.tables:  # the others have no rows
@@ -386,6 +412,8 @@ def _newest(rows: ibis.Table, table: Table) -> list:
 def merged(records: ibis.Table, suspects: ibis.Table, source: Source) -> ibis.Table:
     """One customer with records: each field from the newest record that has it (ING-25).
 
+    That a phone, an e-mail or a name is missing says nothing where another record has it.
+
     Parameters
     ----------
     records
@@ -398,7 +426,8 @@ def merged(records: ibis.Table, suspects: ibis.Table, source: Source) -> ibis.Ta
     waiting = suspects.filter(_.table == "customers", _.fate == "quarantined").select("line")
     table = lookup("staged/customers", source.extended)
     newest = ibis.row_number().over(order_by=_newest(records, table))
-    ranked = records.mutate(place=newest).anti_join(waiting, "line")
+    said = {name: records[name].nullif("missing") for name in PERSONAL_STATUSES}
+    ranked = records.mutate(place=newest, **said).anti_join(waiting, "line")
     fields = [name for name in table.names if name not in ("source", "line", "customer_key")]
     return ranked.group_by("customer_key").agg(
         **{
@@ -415,7 +444,14 @@ def kept(rows: ibis.Table, suspects: ibis.Table, name: str) -> ibis.Table:
 
 
 def issues(suspects: ibis.Table, unread: ibis.Table, source: Source) -> ibis.Table:
-    """One rule that one row breaks, or one cell that could not be read, as in `clean/issues`."""
+    """One rule that one row breaks, or one cell that could not be read, as in `clean/issues`.
+
+    A row that was removed concerns nobody; only an older record of a customer still fills what
+    the newer one lacks.
+    """
+    is_gone = (suspects.fate == "removed") & (suspects.reason != "older record")
+    gone = suspects.filter(is_gone).select("table", "line")
+    unread = unread.anti_join(gone, ["table", "line"])
     every = [rule for name in ("order_lines", "customers", "products", *RECORDS)
              for rule in source.of(name)]  # fmt: skip
     known = ibis.memtable(
@@ -423,7 +459,8 @@ def issues(suspects: ibis.Table, unread: ibis.Table, source: Source) -> ibis.Tab
           "action": r.action, "origin": r.origin, "requirement": r.requirement}
          for r in every if r.action != "drop"]  # nobody need mend what is dropped
     )  # fmt: skip
-    broken = suspects.select("table", "line", "row", "month", rule=_.broken.unnest())
+    told = suspects.filter(~is_gone)
+    broken = told.select("table", "line", "row", "month", rule=_.broken.unnest())
     joined = broken.inner_join(known, ["table", "rule"])
     columns = lookup("clean/issues").names
     found = joined.mutate(value=_json_value(_.row, '$."' + _.field + '"')).select(*columns)
@@ -452,7 +489,7 @@ def conflicts(records: ibis.Table, merged: ibis.Table, source: Source) -> ibis.T
 
     `records` are those of `marks`, `merged` what became of them.
     """
-    keys = ("source", "line", "customer_key", "contact_mark", "updated_on", "phone_status")
+    keys = ("source", "line", "customer_key", "contact_mark", "updated_on", *PERSONAL_STATUSES)
     fields = lookup("staged/customers", source.extended).names
     names = [name for name in fields if name not in keys]
     texts = [records[c].cast("string").name(c) for c in names]

@@ -40,7 +40,7 @@ from crm.mapping import (
     short,
 )
 from crm.raw import LINE, PLACE, Raw, broken_rows, find, fresh, more, not_whole, open_file
-from crm.tables import STRIDE, Column, Table, lookup, moment
+from crm.tables import PERSONAL_STATUSES, STRIDE, Column, Table, lookup, moment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,8 @@ _TYPES = {
 }
 _SHEET_DATES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d")
 _ISO = r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?$"
+_JUDGED = ("phone", "email", "name")  # personal columns of which a status is told
+_MAIL = r"""^[^\s@,;:<>()\[\]"]+@[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)+$"""
 _CONTACTS = (  # what people write into free text, and what stands there instead (PRV-01)
     (r"\b\d{17}[\dXx]\b", "[ID]"),
     (r"(\+86[- ]?|\b86[- ]?|\b)1\d{2}[- ]?\d{4}[- ]?\d{4}\b", "[phone]"),
@@ -274,8 +276,8 @@ def stage(
     made = {"source": ibis.literal(source), "line": raw[LINE] + first}
     if "phone_status" in schema.names:
         is_made = "#phone_status" in raw.columns
-        status = raw["#phone_status"] if is_made else _phone_status(raw, feeds)
-        made |= {"phone_status": status, "contact_mark": ibis.null("string")}
+        found = {n: raw[f"#{n}"] for n in PERSONAL_STATUSES} if is_made else _statuses(raw, feeds)
+        made |= found | {"contact_mark": ibis.null("string")}
     columns = {
         column.name: made[column.name]
         if column.name in made
@@ -367,9 +369,9 @@ def _converted(con, one: Opened, extended: tuple[Column, ...]) -> Opened:
     """The file with its `values`, written once to a folder that lives as long as the process."""
     columns = fields(one.entry.table, extended)
     feeds = [f for f in one.entry.feeds if f.column is not None and not columns[f.field].personal]
-    phones = [f for f in one.entry.feeds if f.field == "phone" and f.column]
+    judged = [f for f in one.entry.feeds if f.field in _JUDGED and f.column]
     rows = one.raw.rows(con)
-    cells = _cells_of(con, rows, {feed.column for feed in (*feeds, *phones)})
+    cells = _cells_of(con, rows, {feed.column for feed in (*feeds, *judged)})
     made = {}
     for feed in feeds:
         value = _read(cells[feed.column], feed, columns[feed.field])
@@ -378,7 +380,8 @@ def _converted(con, one: Opened, extended: tuple[Column, ...]) -> Opened:
             text = _text(cells[feed.column])
             made[f"#unread {feed.field}"] = value.isnull().ifelse(text, None)
     if one.entry.table == "customers":
-        made["#phone_status"] = _phone_status(cells, {feed.field: feed for feed in phones})
+        statuses = _statuses(cells, {feed.field: feed for feed in judged})
+        made |= {f"#{name}": value for name, value in statuses.items()}
     path = fresh(".parquet")
     query = con.compile(cells.select(*(c for c in PLACE if c in cells.columns), **made))
     # few distinct values or none: a dictionary of all cells of a column costs more than it saves
@@ -526,6 +529,21 @@ def _product(quantity: Value, price: Value) -> Value:
     whole, wide = quantity.cast("decimal(14, 0)"), "decimal(22, 4)"
     each = (quantity.cast(wide) * price.cast(wide)).try_cast("decimal(18, 4)")
     return (quantity == whole).ifelse((whole * price).try_cast("decimal(18, 4)"), each)
+
+
+def _statuses(raw: ibis.Table, feeds: dict[str, Feed]) -> dict[str, Value]:
+    """What may be known outside the vault of phone, e-mail and name of a customer record."""
+    mail, name = (
+        cell(raw, feeds[field].column) if field in feeds and feeds[field].column else None
+        for field in ("email", "name")
+    )
+    missing = ibis.literal("missing")
+    return {
+        "phone_status": _phone_status(raw, feeds),
+        "email_status": missing if mail is None else ibis.cases(
+            (mail.isnull(), "missing"), (mail.re_search(_MAIL), "ok"), else_="to_verify"),
+        "name_status": missing if name is None else name.isnull().ifelse("missing", "ok"),
+    }  # fmt: skip
 
 
 def _phone_status(raw: ibis.Table, feeds: dict[str, Feed]) -> Value:

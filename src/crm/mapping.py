@@ -18,12 +18,12 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from crm.rules import RULES, Rule, read_rule
-from crm.tables import DUPLICATES, RECORDS, Column, lookup
+from crm.tables import DUPLICATES, PERSONAL_STATUSES, RECORDS, Column, lookup
 
 UNITS = {"cent": "0.01", "thousand": "1000", "wan": "10000"}  # ING-24; wan is 万
 TEXTS = (".csv", ".txt", ".tsv")
 SUFFIXES = (*TEXTS, ".xlsx", ".parquet", ".jsonl", ".ndjson", ".json")
-PRODUCED = ("source", "line", "phone_status", "contact_mark")  # columns that ingest writes itself
+PRODUCED = ("source", "line", *PERSONAL_STATUSES, "contact_mark")  # columns that ingest writes
 STAGED = ("customers", "order_lines", "products", *RECORDS)
 REGISTER = {  # why a source was accepted (ING-12)
     "internal": ("relevance", "reliability", "timeliness"),

@@ -25,7 +25,7 @@ import pandas as pd
 from ibis import _
 
 from crm import rules, wording
-from crm.tables import PURPOSES, RECORDS, STRIDE, TABLES, lookup, moment
+from crm.tables import PERSONAL_STATUSES, PURPOSES, RECORDS, STRIDE, TABLES, lookup, moment
 
 ANALYSES = ("RFM", "clusters", "baskets", "churn")
 GRADES = ("no", "with care", "yes")
@@ -84,8 +84,8 @@ MEASURES = {  # what a figure says, why it matters, and what its owner does firs
 SHARES = tuple(name for name in MEASURES if name.endswith("_share"))
 
 STAGES = ("prospect", "new", "mature", "churned")
-BASE = ("contact", "registered_on", "industry")  # ING-13; key and name are refused when empty
-NOT_FIELDS = ("customer_id", "phone_status", "updated_on", "imputed")
+BASE = ("name", "contact", "registered_on", "industry")  # ING-13; the key is never empty
+NOT_FIELDS = ("customer_id", "updated_on", "imputed", *PERSONAL_STATUSES)
 GROUPS = {  # what people left behind besides orders
     "behaviour": ("events", "usage", "touchpoints", "campaign_contacts", "leads"),
     "service": ("tickets", "interactions", "surveys", "reviews"),
@@ -708,7 +708,7 @@ def known(customers: ibis.Table) -> ibis.Table:
     """One customer, and for each field whether the source said something about it.
 
     What a policy filled and the answer "unknown" are nothing said (CLN-06). `contact` is a phone
-    number, be it one that cannot be called.
+    number, be it one that cannot be called, `email` an address, be it badly formed.
     """
     filled = ";" + customers.imputed.fill_null("") + ";"
     fields = [name for name in customers.columns if name not in NOT_FIELDS]
@@ -718,9 +718,9 @@ def known(customers: ibis.Table) -> ibis.Table:
         & ~filled.contains(f";{name};")
         for name in fields
     }
-    contact = customers.phone_status.isin(["ok", "to_verify"]).fill_null(False)
-    said = {name: value.fill_null(False) for name, value in said.items()}
-    return customers.select("customer_id", contact=contact, **said)
+    told = {"contact": "phone_status", "email": "email_status", "name": "name_status"}
+    said |= {name: customers[status].isin(["ok", "to_verify"]) for name, status in told.items()}
+    return customers.select("customer_id", **{n: v.fill_null(False) for n, v in said.items()})
 
 
 def lives(known: ibis.Table, stages: ibis.Table, traces: ibis.Table) -> ibis.Table:

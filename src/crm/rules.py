@@ -166,6 +166,12 @@ def _odd(id: str, table: str, field: str, check: str, value: str = "", **more) -
     return Rule(id, table, field, check, value, **{"requirement": "CLN-08", **more})
 
 
+def _stranger(table: str) -> Rule:
+    return _odd("customer without a record", table, "customer_key", "known",
+                "customers.customer_key", origin="interface",
+                why="files of customers are mapped, and none of them has this key")  # fmt: skip
+
+
 _DROP = {"action": "drop", "severity": "note", "origin": "interface"}
 _SALE = {"when": "kind=sale"}
 
@@ -194,6 +200,7 @@ _ORDER_LINES = [
            why="one order number names two customers"),
     _rule("test amount", "order_lines", "amount", FOUND, **_DROP, requirement="CLN-07",
           why="an order worth one cent or less, but not free, is a test (Q-45)"),
+    _stranger("order_lines"),
 ]  # fmt: skip
 
 _CUSTOMERS = [
@@ -207,6 +214,10 @@ _CUSTOMERS = [
          requirement="CLN-01", why="a phone has 11 digits (Q-18); else nobody calls it"),
     _odd("phone missing", "customers", "phone_status", "none_of", "missing", severity="note",
          requirement="CLN-06", why="a customer without a phone cannot be called"),
+    _odd("e-mail badly formed", "customers", "email_status", "none_of", "to_verify",
+         why="an address has one @ and a domain; no message arrives at any other"),
+    _odd("name missing", "customers", "name_status", "none_of", "missing", requirement="CLN-06",
+         why="a record needs the customer's name (ING-13)"),
     _odd("registered_on missing", "customers", "registered_on", "present", requirement="CLN-06",
          why="a record needs the day of registration (ING-13)"),
     _odd("registered after as_of", "customers", "registered_on", "not_after", "as_of",
@@ -268,6 +279,7 @@ def _of_records() -> list[Rule]:
                     why="a later record has the same key",
                 )
             )
+        made += [_stranger(name)] if "customer_key" in table.names else []
     return made  # fmt: skip
 
 

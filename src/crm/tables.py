@@ -85,7 +85,7 @@ def _c(name: str, type: str, about: str, **options) -> Column:
 KINDS = ("sale", "return", "adjustment", "test")
 GENDERS = ("male", "female", "unknown")  # CLN-03, Q-14
 CONTRACTS = ("signed", "unsigned", "suspended")  # ING-16
-PHONES = ("ok", "to_verify", "missing")  # CLN-01
+CONTACTS = ("ok", "to_verify", "missing")  # CLN-01
 EVENTS = ("view", "search", "click", "favourite", "cart", "checkout", "share", "login")  # ING-05
 TICKETS = ("enquiry", "complaint", "praise", "repair", "other")  # ING-07
 ARMS = ("treated", "control")  # of a campaign with a group that is left out
@@ -123,7 +123,12 @@ _CUSTOMER_FACTS = (
     _c("consumption_preference", "string", "what the customer says to prefer (ING-14)"),
     _c("complaint_record", "string", "what the file notes of complaints (ING-14)", free=True),
 )
-_PHONE = _c("phone_status", "string", "whether the phone can be called (CLN-01)", codes=PHONES)
+_PERSONAL_STATUSES = (  # what may be known of personal columns outside the vault
+    _c("phone_status", "string", "whether the phone can be called (CLN-01)", codes=CONTACTS),
+    _c("email_status", "string", "whether the e-mail is well formed", codes=CONTACTS),
+    _c("name_status", "string", "whether there is a name", codes=("ok", "missing")),
+)
+PERSONAL_STATUSES = tuple(column.name for column in _PERSONAL_STATUSES)
 _MARK = _c("contact_mark", "string", "keyed hash of name and contact: equal for one person")
 _IMPUTED = _c("imputed", "string", "fields that a policy filled, separated by ; (CLN-06)")
 _PERSONAL = (
@@ -542,7 +547,7 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
             "sales",
             purpose,
             (who.name,),
-            (who, *_CUSTOMER_FACTS, _PHONE, _IMPUTED),
+            (who, *_CUSTOMER_FACTS, *_PERSONAL_STATUSES, _IMPUTED),
         ),
     ]
 
@@ -586,7 +591,7 @@ _ALL = [
             _c("line", "int", "place of the record in the source"),
             _c("customer_key", "string", "the customer's key in the source", required=True),
             *_CUSTOMER_FACTS,
-            _PHONE,
+            *_PERSONAL_STATUSES,
             _MARK,
         ),
         same=("customer_key",),
