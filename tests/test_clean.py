@@ -84,12 +84,15 @@ def booking(con):
 def cleaned(con, tmp_path):
     """The cells of the notebook run on tables written as text; the others are empty."""
 
-    def _cleaned(*more: Rule, policies=None, unread="line", share=1, **texts: str) -> Bench:
+    def _cleaned(
+        *more: Rule, policies=None, unread="line", share=1, retention=(), **texts: str
+    ) -> Bench:
         policies, same = policies or {}, {"source": "shop"}
         period = texts.pop("period", None)
         mapped = SimpleNamespace(
-            rules=more, period=period, test_accounts=("T",), non_products=("P0",), extended=()
-        )
+            rules=more, period=period, retention=retention, test_accounts=("T",),
+            non_products=("P0",), extended=(),
+        )  # fmt: skip
         rows = {n: literal(con, f"staged/{n}", texts.get(n, "line"), **same) for n in STAGED}
         rows["order_lines"] = order_lines(con, texts.get("order_lines", "line"))
         count = {name: int(table.count().execute()) for name, table in rows.items()}
@@ -678,6 +681,47 @@ def test_a_coupon_used_needs_no_order_but_then_a_customer(con, cleaned):
     assert found(con, done.out("clean/discounts"), "line") == [(2,), (3,), (4,)]
     waiting = found(con, done.out("clean/quarantine"), "line", "reason")
     assert waiting == [(5, "order and customer missing")]
+
+
+# --- retention (CLN-18); as_of is 2024-12-31
+
+VISITS = """
+line  customer_key  at                kind   target
+7     K             2024-12-30T23:59  click  p
+6     K             2024-12-21T00:00  click  p
+5     L             2024-12-20T23:59  click  p
+4     -             -                 click  p
+3     L             1066-10-14        -      p
+"""
+
+
+def test_what_is_older_than_its_retention_is_removed_and_counted(con, cleaned):
+    """Ten days before 2024-12-31 is 2024-12-21; a row without a date has no age."""
+    done = cleaned(events=VISITS, retention=[("events", 10)], period=("2023-01-01", "2024-12-31"))
+    assert found(con, done.out("clean/events"), "line") == [(6,), (7,)]
+    assert found(con, done.out("clean/ledger"), "fate", "reason", "rows") == [
+        ("kept", "record", 2), ("quarantined", "at missing", 1),
+        ("removed", "past its retention", 2),
+    ]  # fmt: skip
+    assert found(con, done.out("clean/customers"), "customer_key") == [("K",)]
+    assert found(con, done.out("clean/issues"), "line", "rule") == [(4, "at missing")]
+
+
+def test_without_a_retention_period_a_row_of_any_age_is_kept(con, cleaned):
+    assert cleaned(events=VISITS).written["events"] == 3
+
+
+def test_order_lines_past_their_retention_leave_no_order_customer_or_cell_behind(con, cleaned):
+    text = "2 A sale 1 mug 1 5 2024-12-21\n3 B sale 2 mug 1 5 2024-12-20\n"
+    text += "4 C return 3 mug -1 -5 2024-12-20\n5 D sale 1 mug 0 5 2024-12-20"
+    unread = "table line field value\norder_lines 3 category ?\norder_lines 2 category ?"
+    done = cleaned(order_lines=HEAD + text, unread=unread, retention=[("order_lines", 10)])
+    assert found(con, done.out("clean/orders"), "order_id") == [("A",)]
+    assert found(con, done.out("clean/customers"), "customer_key") == [("1",)]
+    assert found(con, done.out("clean/issues"), "line", "rule") == [(2, "unreadable")]
+    assert (done.written["quarantine"], done.written["returns"]) == (0, 0)
+    booked = found(con, done.out("clean/ledger"), "fate", "reason", "rows", "amount")
+    assert booked == [("kept", "sale", 1, 5.0), ("removed", "past its retention", 3, 10.0)]
 
 
 # --- issues (CLN-08…10)

@@ -323,6 +323,31 @@ PEOPLE = """\
 """
 
 
+def test_a_table_may_have_a_retention_period_in_days(write):
+    text = GOOD + "retention: {events: 400 days, order_lines: 1 day}\n"
+    assert mapping.load(write(text)).retention == (("events", 400), ("order_lines", 1))
+    assert mapping.load(write(GOOD)).retention == ()
+
+
+@pytest.mark.parametrize(
+    ("retention", "parts"),
+    [
+        ("400 days", ["no mapping of texts", "{events: 400 days}"]),
+        ("{event: 400 days}", ["unknown table 'event'", "did you mean 'events'?"]),
+        ("{customers: 400 days}", ["unknown table 'customers'", "a table of dated facts"]),
+        ("{products: 400 days}", ["unknown table 'products'"]),
+        ("{events: 400}", ["'400'", "a number of days, as 400 days"]),
+        ("{events: 0 days}", ["'0 days'"]),
+        ("{events: 2 years}", ["'2 years'"]),
+        ("{events: [400 days]}", ["no mapping of texts"]),
+    ],
+)
+def test_each_mistake_in_a_retention_period_is_named(messages, retention, parts):
+    (message,) = messages(GOOD + f"retention: {retention}\n")
+    assert "line 14" in message
+    assert all(part in message for part in parts), message
+
+
 def with_people(fields: str) -> str:
     return GOOD.replace("files:\n", fields + "files:\n") + PEOPLE
 

@@ -171,6 +171,23 @@ def test_ledger_of_the_demo_balances(demo):
     assert found["quarantined"] >= planted["negative_amount"] + planted["after_end"]
 
 
+def test_visits_past_their_retention_are_removed_and_counted(demo):
+    planted = json.loads((demo / "data/truth/demo/truth.json").read_text())["planted"]
+    with duckdb.connect() as db:
+        (removed,) = db.execute(
+            f"SELECT rows FROM read_parquet('{demo}/data/clean/ledger.parquet') "
+            "WHERE \"table\" = 'events' AND reason = 'past its retention'"
+        ).fetchone()
+        oldest = [
+            db.execute(
+                f"SELECT min(at)::DATE::TEXT FROM read_parquet('{demo}/data/{layer}/events/*/*')"
+            ).fetchone()[0]
+            for layer in ("staged", "clean", "tables")
+        ]
+    assert removed == planted["kept_too_long"] > 0
+    assert oldest[0] < "2021-10-31" <= min(oldest[1:])  # 730 days before 2023-10-31
+
+
 @pytest.mark.parametrize(
     ("rule", "mishap", "staged", "key"),
     [

@@ -202,6 +202,26 @@ def test_a_ledger_of_nothing_balances():
     assert (totals["arrived"], totals["kept_share"], totals["sound_share"]) == (0, 0, 0)
 
 
+def test_retention_shows_what_is_kept_how_long_and_what_was_removed():
+    ledger = pd.DataFrame(
+        [("usage", "removed", "past its retention", 3), ("usage", "removed", "duplicate", 2),
+         ("events", "kept", "record", 4)],
+        columns=["table", "fate", "reason", "rows"],
+    )  # fmt: skip
+    kept = quality.retention([("usage", 30), ("events", 1)], ledger, as_of=AS_OF)
+    assert kept.values.tolist() == [
+        ["usage", 30, pd.Timestamp("2024-02-14"), 3], ["events", 1, pd.Timestamp("2024-03-14"), 0],
+    ]  # fmt: skip
+    said = wording.fill(quality.retention_note(kept), {"tables_retained": 2, "expired": 1})
+    assert said.startswith("Tables with a retention period: 2. 1 row older than that was removed:")
+
+
+def test_without_a_retention_period_nothing_is_removed():
+    none = quality.retention([], LEDGER, as_of=AS_OF)
+    assert (len(none), int(none["removed"].sum())) == (0, 0)
+    assert "nothing is removed for its age" in quality.retention_note(none)
+
+
 # ---- quarantine ------------------------------------------------------------------------------
 
 QUARANTINE = """
@@ -269,8 +289,14 @@ def test_a_reason_is_explained_by_its_rule_and_a_rule_of_the_source():
 
 
 def test_cells_that_could_not_be_read_are_counted_by_field_with_the_first(con):
-    text = "table line field value\norders 5 price n/a\norders 2 price ten\nusage 1 day soon"
-    cells = engine.frame(con, quality.cells(literal(con, "staged/unread", text)))
+    text = """
+    table   line  field  value  rule
+    orders  5     price  n/a    unreadable
+    orders  2     price  ten    unreadable
+    orders  1     price  -1     price_below_zero
+    usage   1     day    soon   unreadable
+    """
+    cells = engine.frame(con, quality.cells(literal(con, "clean/issues", text)))
     assert cells.values.tolist() == [
         ["orders", "price", 2, 2, "ten"],
         ["usage", "day", 1, 1, "soon"],
@@ -283,7 +309,7 @@ def test_an_empty_quarantine_is_an_empty_table(con):
     assert (len(reasons), list(reasons)[-2:]) == (0, ["owner", "why"])
     assert quality.waiting_note(reasons).startswith("No row waits")
     assert len(quality.shown(engine.frame(con, quality.examples(empty)), files())) == 0
-    unread = engine.frame(con, quality.cells(literal(con, "staged/unread", "line")))
+    unread = engine.frame(con, quality.cells(literal(con, "clean/issues", "line")))
     assert len(quality.shown(unread, FILES)) == 0
     assert quality.waiting_facts(reasons, unread)["common_rows"] == 0
 

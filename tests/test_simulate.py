@@ -283,6 +283,7 @@ FOUND = {
             PARTITION BY customer, kind, page ORDER BY happened) AS pause FROM events
             WHERE customer IS NOT NULL)
         WHERE pause <= INTERVAL 1 SECOND""",
+    "kept_too_long": "SELECT count(*) FROM events WHERE happened < '2021-10-31'",
     "answered_before_opened": "SELECT count(*) FROM tickets WHERE answered < opened",
     "opened_before_sent": "SELECT count(*) FROM contacts WHERE opened <> '' AND opened < sent",
     "stars_out_of_range": "SELECT count(*) FROM reviews WHERE 星级::INTEGER > 5",

@@ -43,11 +43,13 @@ class LedgerError(ValueError):
 class Source:
     """What cleaning must know of a source: its own rules, period, test accounts and policies.
 
-    `policies` says of each table and file, in order, whether exact duplicates are kept or
-    dropped; `tables` are the staged tables that have rows, for rules across tables.
+    `expiry` are the rules that remove what is past its retention (CLN-18). `policies` says of each
+    table and file, in order, whether exact duplicates are kept or dropped; `tables` are the staged
+    tables that have rows, for rules across tables.
     """
 
     rules: tuple[Rule, ...] = ()
+    expiry: tuple[Rule, ...] = ()
     period: tuple[str, str] | None = None
     test_accounts: tuple[str, ...] = ()
     policies: dict[str, list[str]] = field(default_factory=dict)
@@ -56,8 +58,11 @@ class Source:
     tables: dict[str, ibis.Table] = field(default_factory=dict)
 
     def of(self, table: str) -> list[Rule]:
-        """The rules of a table, those of the source last."""
-        return rules.of(table, self.rules)
+        """The rules of a table, those of the source last.
+
+        Retention comes first: what is past it is neither quarantined nor told for anything else.
+        """
+        return [*(r for r in self.expiry if r.table == table), *rules.of(table, self.rules)]
 
     def given(self, row: ibis.Table) -> Given:
         """What the checks of a row compare with."""
@@ -107,6 +112,7 @@ def source(mapping, files, staged: dict[str, ibis.Table], *, as_of: date | None 
     filled = set(files.loc[files["rows"] > 0, "table"])
     return Source(
         rules=mapping.rules,
+        expiry=tuple(rules.expiry(table, days, as_of) for table, days in mapping.retention),
         period=mapping.period,
         test_accounts=mapping.test_accounts,
         policies={name: policies.tolist() for name, policies in inorder},
@@ -273,9 +279,11 @@ def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str
 def customers(records: ibis.Table, named: list[ibis.Table], source: Source) -> ibis.Table:
     """One customer that a record or any other row names, as in `clean/customers`.
 
-    `named` are tables that may have a `customer_key`. An empty gender is set to unknown, and
-    `imputed` says so (CLN-03, CLN-06).
+    `named` are tables that may have a `customer_key`; a row past its retention names nobody. An
+    empty gender is set to unknown, and `imputed` says so (CLN-03, CLN-06).
     """
+    named = [t.filter((t.reason != rules.EXPIRED).fill_null(True)) if "reason" in t.columns else t
+             for t in named]  # fmt: skip
     keys = [t.select("customer_key") for t in named if "customer_key" in t.columns]
     every = ibis.union(*keys, distinct=True).filter(_.customer_key.notnull())
     joined = every.outer_join(records, "customer_key")
@@ -470,7 +478,7 @@ def issues(suspects: ibis.Table, unread: ibis.Table, source: Source) -> ibis.Tab
          for c in lookup(f"staged/{name}").columns if c.required or c.name == "gender"]
     )  # fmt: skip
     cells = unread.left_join(needed, ["table", "field"]).select(
-        "table", "line", "field", "value", rule=ibis.literal("unreadable"),
+        "table", "line", "field", "value", rule=ibis.literal(rules.UNREADABLE),
         severity=ibis.literal("error"), action=_.action.fill_null("flag"),
         origin=ibis.literal("entry"), requirement=ibis.literal("CLN-09"),
         month=ibis.null("string"),

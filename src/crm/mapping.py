@@ -31,8 +31,8 @@ REGISTER = {  # why a source was accepted (ING-12)
 }
 
 _TOP_KEYS = (
-    "title", "about", "origin", "licence", "public", "register", "period", "fields", "files",
-    "rules", "test_accounts", "non_products",
+    "title", "about", "origin", "licence", "public", "register", "period", "retention", "fields",
+    "files", "rules", "test_accounts", "non_products",
 )  # fmt: skip
 _FILE_KEYS = (
     "table", "path", "sheet", "delimiter", "encoding", "records", "join", "duplicates", "system",
@@ -162,8 +162,9 @@ class File:
 class Mapping:
     """One source: how it is presented and why it was accepted, its files, rules and codes.
 
-    `period` holds the first and last day that the source says to cover; `extended` are fields of
-    customers that it declares; `test_accounts` are customers whose orders are tests.
+    `period` holds the first and last day that the source says to cover; `retention` pairs of a
+    table and the days its rows may be kept, measured from `as_of` (CLN-18); `extended` are fields
+    of customers that it declares; `test_accounts` are customers whose orders are tests.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Mapping:
     public: bool = False
     register: tuple[tuple[str, str], ...] = ()
     period: tuple[str, str] | None = None
+    retention: tuple[tuple[str, int], ...] = ()
     extended: tuple[Column, ...] = ()
     files: tuple[File, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -400,6 +402,7 @@ def _mapping(name: str, data: dict, doc: _Doc) -> Mapping:
         public=public,
         register=_register(data.get("register"), doc),
         period=_period(data.get("period"), doc),
+        retention=_retention(data.get("retention"), doc),
         extended=extended,
         files=_files(data.get("files"), extended, doc),
         rules=_rules(data.get("rules"), extended, doc),
@@ -435,6 +438,25 @@ def _period(entry, doc: _Doc) -> tuple[str, str] | None:
         doc.add(at, f"{days[0]} to {days[1]}", "two dates in order, as 2024-12-31", "mend it")
         return None
     return days
+
+
+def _retention(entry, doc: _Doc) -> tuple[tuple[str, int], ...]:
+    """How many days the rows of a table may be kept; of a table that is not named, for ever.
+
+    Customers are not removed by age: their names would stay in the vault.
+    """
+    if entry is None:
+        return ()
+    at, dated = ("retention",), ("order_lines", *RECORDS)
+    if not isinstance(entry, dict) or not all(isinstance(v, str) for v in entry.values()):
+        doc.add(at, "no mapping of texts", "such as `{events: 400 days}`", "write table and days")
+        return ()
+    _known(entry, dated, at, doc, what="table", expected="a table of dated facts")
+    for table, text in entry.items():
+        if not re.fullmatch(r"[1-9]\d{0,4} days?", text):
+            doc.add((*at, table), f"{text!r}", "a number of days, as 400 days", "mend it")
+    days = {table: re.match(r"\d{1,5}|", text)[0] or 0 for table, text in entry.items()}
+    return tuple((table, int(number)) for table, number in days.items())
 
 
 def _extended(entries, doc: _Doc) -> tuple[Column, ...]:

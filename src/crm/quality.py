@@ -105,7 +105,7 @@ NEEDS = {  # what each stage of life asks for (CLN-15)
 STATUSES = ("open", "handled", "closed")
 HANDLED = ("rule", "table", "line", "status", "handled_on", "note")  # columns of issues.csv
 WHOLE = -1  # in place of a line: the entry is about every issue of the rule
-UNREADABLE = "the cell is no number, date or code, as its field asks"
+UNREADABLE_WHY = "the cell is no number, date or code, as its field asks"
 MASK = "***"
 TELLTALE = re.compile(
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail
@@ -362,6 +362,31 @@ def unfed_note(balance: pd.DataFrame) -> str:
     )
 
 
+def retention(
+    periods: Iterable[tuple[str, int]], ledger: pd.DataFrame, *, as_of: date
+) -> pd.DataFrame:
+    """One table with a retention period: its days, the oldest day kept, rows removed (CLN-18)."""
+    gone = ledger[ledger["reason"] == rules.EXPIRED].set_index("table")["rows"]
+    rows = [
+        (table, days, pd.Timestamp(as_of - timedelta(days=days)), int(gone.get(table, 0)))
+        for table, days in periods
+    ]
+    frame = pd.DataFrame(rows, columns=["table", "kept_days", "kept_from_on", "removed"])
+    return frame.astype({"table": "str", "kept_from_on": "M8[us]"})
+
+
+def retention_note(retention: pd.DataFrame) -> str:
+    """The sentence on retention, and on what removing a row means."""
+    if retention.empty:
+        return "The mapping sets no retention period, so nothing is removed for its age."
+    return (
+        "Tables with a retention period: {tables_retained}. {expired} row[s] older than that "
+        "[was|were] removed: no later table, list or page holds them. The raw files are never "
+        "changed, and `data/staged` repeats them, so there the rows stay until their owner takes "
+        "them out of the files and runs the pipeline again."
+    )
+
+
 # ---- quarantine ------------------------------------------------------------------------------
 
 
@@ -384,7 +409,7 @@ def examples(quarantine: ibis.Table, *, each: int = 2) -> ibis.Table:
 def explained(frame: pd.DataFrame, rule: str, more: Iterable[rules.Rule] = ()) -> pd.DataFrame:
     """`frame` with the `owner` of its table and `why` the rule in column `rule` is there."""
     told = {(r.table, r.id): r.why for r in (*rules.RULES, *more)}
-    told |= {(name, "unreadable"): UNREADABLE for name in fed()}
+    told |= {(name, rules.UNREADABLE): UNREADABLE_WHY for name in fed()}
     pairs = zip(frame["table"], frame[rule], strict=True)
     return frame.assign(
         owner=pd.Series([_owner(t) for t in frame["table"]], index=frame.index, dtype="str"),
@@ -392,10 +417,11 @@ def explained(frame: pd.DataFrame, rule: str, more: Iterable[rules.Rule] = ()) -
     )
 
 
-def cells(unread: ibis.Table) -> ibis.Table:
+def cells(issues: ibis.Table) -> ibis.Table:
     """One field with cells that could not be read: table, field, cells, and the first value."""
     return (
-        unread.group_by("table", "field")
+        issues.filter(_.rule == rules.UNREADABLE)
+        .group_by("table", "field")
         .agg(cells=_.count(), line=_.line.min(), value=_.value.argmin(_.line))
         .order_by(_.cells.desc(), "table", "field")
     )

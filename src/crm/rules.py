@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from crm.tables import RECORDS, lookup
+from crm.tables import RECORDS, lookup, moment
 
 if TYPE_CHECKING:
     import ibis
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("error", "warning", "note")
 ORIGINS = ("entry", "interface", "mapping")  # who can mend it (CLN-10)
+EXPIRED = "past its retention"
+UNREADABLE = "unreadable"  # a cell that its field could not read, found when it was staged
 
 
 @dataclass(frozen=True)
@@ -250,10 +252,10 @@ def _of_records() -> list[Rule]:
                    why=f"{table.row.split(' (')[0]} needs its {c.name}")
             for c in table.columns if c.required
         ]  # fmt: skip
-        moment = next((c.name for c in table.columns if c.type == "timestamp" and c.required), "")
-        if moment:
+        when = next((c.name for c in table.columns if c.type == "timestamp" and c.required), "")
+        if when:
             made.append(
-                _wrong("outside the period", name, moment, "in_period", origin="interface",
+                _wrong("outside the period", name, when, "in_period", origin="interface",
                        why="the mapping says which days the source covers")
             )  # fmt: skip
         made.append(
@@ -327,6 +329,22 @@ def of(table: str, more: tuple[Rule, ...] = ()) -> list[Rule]:
     ['product_id missing', 'older product']
     """
     return [rule for rule in (*RULES, *more) if rule.table == table]
+
+
+def expiry(table: str, days: int, as_of: date) -> Rule:
+    """The rule that removes what is older than `days` at `as_of` (CLN-18); undated rows stay.
+
+    Examples
+    --------
+    >>> rule = expiry("events", 400, date(2024, 3, 5))
+    >>> rule.field, rule.check, rule.value
+    ('at', 'at_least', '2023-01-30')
+    """
+    first = as_of - timedelta(days=days)
+    field = moment(lookup(f"staged/{table}"))
+    why = f"the mapping lets rows of this table be kept for {days} days"
+    return _rule(EXPIRED, table, field, "at_least", f"{first}", **_DROP, requirement="CLN-18",
+                 why=why)  # fmt: skip
 
 
 def breaks(rule: Rule, given: Given, marked: Value | None = None) -> BooleanValue:

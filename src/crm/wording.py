@@ -35,6 +35,8 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "age_days": "Age in days",
     "refresh_days": "Expected every … days",
     "filled_share": "Filled",
+    "kept_days": "Kept for … days",
+    "kept_from_on": "Oldest day kept",
     "floor_share": "Floor",
     "is_unjoined": "Card and account not joined",
     "customer_a": "One customer",
@@ -89,6 +91,7 @@ FORMS = {  # column id: its form, where name and type do not tell
     "units": "int",
     "age_days": "int",
     "refresh_days": "int",
+    "kept_days": "int",
     "cells": "int",
 }
 

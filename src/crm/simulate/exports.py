@@ -31,6 +31,7 @@ from crm.simulate.world import (
 )
 
 GB = "gb18030"
+OLD_DAYS = 60  # before the first of the two years: from then are visits that were kept too long
 EPOCH = (START - date(1970, 1, 1)).days
 MONTHS = list(dict.fromkeys(day_text(day)[:7] for day in range(DAYS)))
 CRM = (
@@ -260,7 +261,7 @@ def _events(desk: Desk, rng: Random, batch: Batch) -> None:
         for who in batch.people.values()
         for row in traces.visits(rng, who, batch.lives[who.number], desk.world)
     ]
-    rows += list(_clicked_twice(rng, rows, batch))
+    rows += [*_clicked_twice(rng, rows, batch), *_kept_too_long(rows, batch)]
     rows.sort(key=lambda row: row[0])
     shift = EPOCH * DAY * 1000
     web, app = [], []
@@ -283,6 +284,18 @@ def _clicked_twice(rng: Random, rows: list[tuple], batch: Batch) -> Iterator[tup
         file = "web_events" if row[7] == "web" else "app_events"
         batch.notes.append(Note("repeated_click", file, row[1], "page", row[3]))
         yield again, *row[1:]
+
+
+def _kept_too_long(rows: list[tuple], batch: Batch) -> Iterator[tuple]:
+    """Visits before the two years, which website and app should have deleted by now (CLN-18)."""
+    early = {x.key for x in batch.people.values() if x.key and x.registered < -OLD_DAYS * DAY}
+    seen = [row for row in rows if row[1] in early and row[2] == traces.SEEN]
+    wanted = dirt.count(len(batch.people), 0.02)
+    for place, row in enumerate(seen[:: len(seen) // wanted + 1]):
+        day = -2 - place % (OLD_DAYS - 1)  # the day before the first is exactly two years ago
+        file = "web_events" if row[7] == "web" else "app_events"
+        batch.notes.append(Note("kept_too_long", file, row[1], "event_time", day_text(day)))
+        yield row[0] % (DAY * 1000) + day * DAY * 1000, *row[1:]
 
 
 def _campaigns(desk: Desk, rng: Random, batch: Batch) -> None:
