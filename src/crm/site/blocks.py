@@ -15,6 +15,7 @@ WIDE, NARROW = 720, 340  # pixels: a chart on a desk, a chart on a phone
 SHORT = 12  # rows of a long table before "show all"
 WHOLE = 16  # rows up to which a table is shown whole
 WORDS = 24  # letters up to which a cell stays on one line
+LONG = 100  # letters from which a cell is wide on a phone, too, rather than high
 DATA_ROWS = 500  # rows of a chart's data written into the page
 MIME = "application/vnd.crm."
 TOLD = "described"  # column with the description of a mark
@@ -99,6 +100,7 @@ def _cell(writer: Writer, value, column: dict) -> dict:
     is_date = form in ("date", "month")
     sort = value if is_date or isinstance(value, (int, float)) else None
     state = "day" if is_date else "words" if len(text) > WORDS else ""
+    state += " long" if len(text) > LONG else ""
     return {"text": text, "sort": sort, "state": state}
 
 
