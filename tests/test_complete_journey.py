@@ -129,6 +129,33 @@ def test_the_source_register_says_that_baskets_are_incomplete(journey):
     assert "baskets are incomplete" in page
 
 
+def shown(folder, title: str) -> list[dict]:
+    """The rows of a table on the page on quality."""
+    book = json.loads((folder / "reports/notebooks/quality.ipynb").read_text())
+    outputs = [o["data"] for cell in book["cells"] for o in cell.get("outputs", [])]
+    tables = [o.get("application/vnd.crm.table+json", {"title": ""}) for o in outputs]
+    (table,) = [one for one in tables if one["title"].startswith(title)]
+    names = [column["id"] for column in table["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in table["rows"]]
+
+
+def test_what_a_sample_of_lines_cannot_carry_is_said(journey):
+    verdicts = {row["analysis"]: row for row in shown(journey, "What these data can carry")}
+    assert {name: row["verdict"] for name, row in verdicts.items()} == {
+        "RFM": "with care", "clusters": "with care", "baskets": "no", "churn": "with care",
+    }  # fmt: skip
+    assert "baskets are incomplete" in verdicts["baskets"]["reason"]
+
+
+def test_the_verdicts_of_today_stand_at_the_end_of_those_before(journey):
+    today = shown(journey, "What these data can carry")
+    last = shown(journey, "The verdicts at the ends of earlier months")[-1]
+    assert last["until_on"] == "2018-01-01"
+    assert [last[f"can_{row['analysis'].lower()}"] for row in today] == [
+        row["verdict"] for row in today
+    ]
+
+
 def test_no_line_of_code_knows_the_source(root):
     code = [*root.glob("src/**/*.py"), *root.glob("notebooks/*.ipynb"), root / "dvc.yaml"]
     assert [path.name for path in code if NAME in path.read_text()] == []

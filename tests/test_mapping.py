@@ -348,6 +348,33 @@ def test_each_mistake_in_a_retention_period_is_named(messages, retention, parts)
     assert all(part in message for part in parts), message
 
 
+def test_a_source_may_say_what_its_data_cannot_carry(write):
+    text = GOOD + "limits:\n  baskets: a sample of lines\n  rfm: {with care: sums are small}\n"
+    assert mapping.load(write(text)).limits == (
+        ("baskets", "no", "a sample of lines"), ("RFM", "with care", "sums are small"),
+    )  # fmt: skip
+    assert mapping.load(write(GOOD)).limits == ()
+
+
+@pytest.mark.parametrize(
+    ("limits", "parts"),
+    [
+        ("baskets", ["no mapping", "{baskets: TEXT}"]),
+        ("{basket: why}", ["unknown analysis 'basket'", "did you mean 'baskets'?"]),
+        ("{baskets: }", ["None", "a reason, or `{with care: REASON}`"]),
+        ("{baskets: {}}", ["{}", "a reason"]),
+        ("{baskets: [why]}", ["['why']", "a reason"]),
+        ("{baskets: {yes: why}}", ["{'yes': 'why'}", "a reason"]),
+        ("{baskets: {no: why, with care: why}}", ["with care", "a reason"]),
+        ("{baskets: {no: [why]}}", ["['why']", "a reason"]),
+    ],
+)
+def test_each_mistake_in_a_limit_is_named(messages, limits, parts):
+    (message,) = messages(GOOD + f"limits: {limits}\n")
+    assert "line 14" in message
+    assert all(part in message for part in parts), message
+
+
 def with_people(fields: str) -> str:
     return GOOD.replace("files:\n", fields + "files:\n") + PEOPLE
 

@@ -51,6 +51,12 @@ def placed(con):
 
 
 @pytest.fixture
+def traces(con):
+    """First days of what customers left besides orders."""
+    return quality.traces(records(con, **SEEN), as_of=AS_OF)
+
+
+@pytest.fixture
 def none_placed(con):
     return quality.placed(
         literal(con, "tables/orders", "order_id"),
@@ -68,20 +74,21 @@ def test_a_purchase_has_an_amount_and_postage_is_no_product(con, placed):
     ]  # fmt: skip
 
 
-def test_facts_count_up_to_as_of_and_silence_of_the_whole_span_is_churn(con, placed):
-    row = engine.frame(con, quality.facts(placed, as_of=AS_OF)).iloc[0].to_dict()
+def test_facts_count_up_to_as_of_and_silence_of_the_whole_span_is_churn(con, placed, traces):
+    row = engine.frame(con, quality.facts(placed, traces, as_of=AS_OF)).iloc[0].to_dict()
     assert row["until_on"] == pd.Timestamp(AS_OF)
     assert (row["orders"], row["named_share"], row["history_days"]) == (4, 0.75, 91)
     assert row["named_sales_share"] == pytest.approx(17 / 22)
     assert (row["buyers"], row["repeat_share"], row["stopped"]) == (2, 0.5, 1)
     assert (row["baskets"], row["basket_share"]) == (1, 0.25)
-    later = engine.frame(con, quality.facts(placed, as_of=AS_OF, churned_days=91)).iloc[0]
+    later = quality.facts(placed, traces, as_of=AS_OF, churned_days=91)
+    later = engine.frame(con, later).iloc[0]
     assert later["stopped"] == 0
 
 
-def test_facts_of_nothing_are_zero(con, none_placed):
-    row = engine.frame(con, quality.facts(none_placed, as_of=AS_OF)).iloc[0].drop("until_on")
-    assert row.tolist() == [0] * 9
+def test_facts_of_nothing_are_zero(con, none_placed, traces):
+    rows = engine.frame(con, quality.facts(none_placed, traces, as_of=AS_OF))
+    assert rows.iloc[0].drop("until_on").tolist() == [0] * 10
 
 
 ENOUGH = {
@@ -142,6 +149,24 @@ def test_no_data_carry_nothing_and_a_figure_not_known_is_not_judged():
     assert one["analysis"].tolist() == ["baskets"]
 
 
+def test_what_the_mapping_declares_is_a_verdict_that_no_figure_can_raise():
+    declared = [("baskets", "no", "lines are a sample"), ("churn", "with care", "so are orders")]
+    rows = quality.limited(judged(stopped=99, baskets=0)[::-1], declared).set_index("analysis")
+    assert rows.loc["baskets"].tolist() == ["no", "lines are a sample", quality.UNLIMITED]
+    assert rows.loc["churn", ["verdict", "reason"]].tolist() == [
+        "no", "99 customers stopped buying",
+    ]  # fmt: skip
+    assert rows.loc["RFM", "verdict"] == "yes"
+    head = quality.headline(rows[::-1].reset_index())
+    assert (head["first_reason"], head["first_fix"]) == ("Lines are a sample", quality.UNLIMITED)
+
+
+def test_where_the_mapping_declares_nothing_the_figures_decide():
+    verdicts = judged(stopped=99)
+    pd.testing.assert_frame_equal(quality.limited(verdicts), verdicts)
+    assert len(quality.limited(verdicts.head(0), [("churn", "no", "why")])) == 0
+
+
 def test_evidence_writes_each_figure_beside_its_limits():
     shown = quality.evidence(quality.judge({"buyers": 1234, "mixed": 1}, quality.limits()))
     columns = ["analysis", "measure", "found", "no_below", "yes_from", "grade"]
@@ -178,7 +203,7 @@ LEDGER = pd.DataFrame(
 def test_what_arrived_is_kept_quarantined_and_removed():
     balance = quality.tables_ledger(FILES, LEDGER)
     assert balance.values.tolist() == [
-        ["customers", 3, 3, 0, 0, 0, "sales"], ["order_lines", 9, 6, 1, 2, 0, "sales"],
+        ["order_lines", 9, 6, 1, 2, 0, "sales"], ["customers", 3, 3, 0, 0, 0, "sales"],
     ]  # fmt: skip
     quality.assert_balanced(balance)
     totals = quality.totals(balance)
@@ -212,8 +237,8 @@ def test_retention_shows_what_is_kept_how_long_and_what_was_removed():
     assert kept.values.tolist() == [
         ["usage", 30, pd.Timestamp("2024-02-14"), 3], ["events", 1, pd.Timestamp("2024-03-14"), 0],
     ]  # fmt: skip
-    said = wording.fill(quality.retention_note(kept), {"tables_retained": 2, "expired": 1})
-    assert said.startswith("Tables with a retention period: 2. 1 row older than that was removed:")
+    said = wording.fill(quality.retention_note(kept), {"expired": 1})
+    assert said.startswith("1 row older than the retention period of the table was removed:")
 
 
 def test_without_a_retention_period_nothing_is_removed():
@@ -533,7 +558,8 @@ def test_each_customer_has_one_stage_of_life(con, customers, placed):
 def test_traces_are_what_customers_left_up_to_as_of(con):
     traces = quality.traces(records(con, **SEEN), as_of=AS_OF)
     columns = ["customer_id", "behaviour", "service", "consent"]
-    assert found(con, traces, *columns) == [("a", True, True, False), ("p", False, False, True)]
+    day = pd.Timestamp("2024-01-01")
+    assert found(con, traces, *columns) == [("a", day, day, None), ("p", None, None, day)]
 
 
 def test_a_field_is_known_if_the_source_said_something(con, customers):
@@ -579,11 +605,15 @@ def test_each_stage_of_life_is_asked_for_what_it_needs(con, customers, placed):
     ]  # fmt: skip
 
 
-def test_signals_are_of_buyers_alone(con, customers, placed):
-    stages = quality.lifecycle(customers, placed, as_of=AS_OF)
+def test_signals_are_of_buyers_alone_and_of_what_came_by_then(con, placed, none_placed):
     traces = quality.traces(records(con, **SEEN), as_of=AS_OF)
-    assert found(con, quality.signals(stages, traces)) == [(0.5,)]
-    assert found(con, quality.signals(stages.limit(0), traces)) == [(0.0,)]
+
+    def share(placed, day):
+        return found(con, quality.facts(placed, traces, as_of=day), "signal_share")
+
+    assert share(placed, AS_OF) == [(0.5,)]  # a of a and b; p never bought
+    assert share(placed, date(2023, 12, 31)) == [(0.0,)]  # a had bought, and said nothing yet
+    assert share(none_placed, AS_OF) == [(0.0,)]
 
 
 def test_phones_to_verify_and_values_filled_are_counted(con, customers):
@@ -642,21 +672,70 @@ def test_no_files_make_an_empty_table():
 
 # ---- earlier months --------------------------------------------------------------------------
 
+SOUND = pd.DataFrame(
+    [("2024-02", 10, 1), ("2024-03", 10, 0), ("2024-04", 2, 2), (None, 3, 1)],
+    columns=["month", "lines", "waiting"],
+)  # fmt: skip
 
-def test_earlier_months_are_computed_from_what_had_happened_by_then(con, placed):
-    rows = engine.frame(con, quality.history(placed, as_of=AS_OF, months=3))
+
+def test_sound_lines_are_counted_by_month_and_undated_ones_apart(con):
+    lines = "line ordered_at\n3 2024-02-29T23:59\n1 2024-02-01\n2 2024-03-01\n4 -"
+    waiting = "table line reason\norder_lines 2 x\ntickets 1 x\norder_lines 4 x"
+    rows = quality.soundness(
+        literal(con, "staged/order_lines", lines), literal(con, "clean/quarantine", waiting)
+    )
+    assert found(con, rows) == [(None, 1, 1), ("2024-02", 2, 0), ("2024-03", 1, 1)]
+
+
+def test_a_line_without_a_date_or_after_the_last_row_counts_in_every_row():
+    history = pd.DataFrame(
+        {"until_on": pd.to_datetime(["2024-01-31", "2024-02-29", "2024-03-15"])}
+    )
+    shares = quality.sounded(history, SOUND)["sound_share"].tolist()
+    assert shares == [2 / 5, 11 / 15, 21 / 25]  # 5 lines are free, 3 of them wait
+    assert quality.sounded(history, SOUND.head(0))["sound_share"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("said", "declared"),
+    [
+        ({}, ()),
+        ({"signal_share": 0.0}, ()),  # churn: with care, as on groceries without records
+        ({"sound_share": 0.98}, ()),
+        ({}, [("baskets", "no", "lines are a sample"), ("RFM", "with care", "sums, too")]),
+    ],
+)
+def test_the_last_row_of_the_past_has_the_verdicts_of_today(said, declared):
+    now = ENOUGH | said
+    row = pd.DataFrame([now | {"until_on": pd.Timestamp(AS_OF), "orders": 9}])
+    past = quality.past(row, [], quality.limits(), declared)
+    today = quality.limited(quality.verdicts(quality.judge(now, quality.limits())), declared)
+    last = past.iloc[-1][[f"can_{analysis.lower()}" for analysis in today["analysis"]]]
+    assert last.tolist() == today["verdict"].tolist()
+
+
+def test_a_past_that_lacks_a_figure_is_refused():
+    row = pd.DataFrame([ENOUGH | {"until_on": pd.Timestamp(AS_OF), "orders": 9}])
+    with pytest.raises(QualityError, match="lacks \\['signal_share'\\]"):
+        quality.past(row.drop(columns="signal_share"), [], quality.limits())
+
+
+def test_earlier_months_are_computed_from_what_had_happened_by_then(con, placed, traces):
+    rows = engine.frame(con, quality.history(placed, traces, as_of=AS_OF, months=3))
     assert rows["until_on"].dt.strftime("%m-%d").tolist() == ["12-31", "01-31", "02-29", "03-15"]
     assert rows["orders"].tolist() == [1, 1, 2, 4]
     assert rows["stopped"].tolist() == [0, 0, 0, 1]
+    assert rows["signal_share"].tolist() == [0, 1, 0.5, 0.5]
 
 
-def test_months_before_the_first_order_are_left_out(con, placed, none_placed):
-    assert len(engine.frame(con, quality.history(placed, as_of=AS_OF, months=12))) == 4
-    assert len(engine.frame(con, quality.history(none_placed, as_of=AS_OF))) == 0
+def test_months_before_the_first_order_are_left_out(con, placed, none_placed, traces):
+    assert len(engine.frame(con, quality.history(placed, traces, as_of=AS_OF, months=12))) == 4
+    assert len(engine.frame(con, quality.history(none_placed, traces, as_of=AS_OF))) == 0
 
 
-def test_the_past_has_sums_so_far_and_a_verdict(con, placed):
-    history = engine.frame(con, quality.history(placed, as_of=AS_OF, months=1))
+def test_the_past_has_sums_so_far_and_a_verdict(con, placed, traces):
+    history = engine.frame(con, quality.history(placed, traces, as_of=AS_OF, months=1))
+    history = quality.sounded(history, SOUND)
     counts = pd.DataFrame({"month": ["2024-03", "2023-11", "2024-04"], "quarantined": [2, 1, 9]})
     past = quality.past(history, [counts], quality.limits())
     columns = ["orders", "unnamed_share", "quarantined", "can_rfm", "can_churn"]
@@ -666,8 +745,9 @@ def test_the_past_has_sums_so_far_and_a_verdict(con, placed):
     assert "{past_month:month}" in quality.past_note(past)
 
 
-def test_without_orders_there_is_no_past(con, none_placed):
-    history = engine.frame(con, quality.history(none_placed, as_of=AS_OF))
+def test_without_orders_there_is_no_past(con, none_placed, traces):
+    history = engine.frame(con, quality.history(none_placed, traces, as_of=AS_OF))
+    history = quality.sounded(history, SOUND.head(0))
     past = quality.past(history, [pd.DataFrame({"month": [], "late": []})], quality.limits())
     assert len(past) == 0
     assert quality.past_facts(past)["past_month"] == ""
@@ -741,10 +821,12 @@ def test_without_conflicts_and_candidates_the_sentence_says_so(con):
 
 def test_the_register_shows_the_licence_and_each_criterion():
     source = SimpleNamespace(
-        title="Shop", licence="our own", origin="", register=(("kind", "internal"), ("x", "y"))
-    )
+        title="Shop", licence="our own", origin="", register=(("kind", "internal"), ("x", "y")),
+        limits=(("baskets", "no", "a sample"),),
+    )  # fmt: skip
     assert quality.register(source).values.tolist() == [
         ["source", "Shop"], ["licence", "our own"], ["kind", "internal"], ["x", "y"],
+        ["baskets: no", "a sample"],
     ]  # fmt: skip
 
 

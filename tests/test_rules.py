@@ -267,7 +267,7 @@ def test_a_good_rule_is_read_as_written():
     [
         ({"id": None}, ["no `id`"]),
         ({"why": ""}, ["no `why`", "add `why: …`"]),
-        ({"table": "order_line"}, ["`table: order_line`", "one of customers, order_lines"]),
+        ({"table": "order_line"}, ["`table: order_line`", "one of order_lines, customers"]),
         ({"field": "price"}, ["`field: price`", "unit_price"]),
         ({"check": "atmost"}, ["`check: atmost`", "at_most"]),
         ({"check": "found"}, ["`check: found`"]),

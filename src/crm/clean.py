@@ -22,7 +22,16 @@ from ibis import _
 
 from crm import rules
 from crm.rules import Given, Rule
-from crm.tables import PERSONAL_STATUSES, RECORDS, STRIDE, Column, Table, lookup, moment
+from crm.tables import (
+    ARRIVING,
+    PERSONAL_STATUSES,
+    RECORDS,
+    STRIDE,
+    Column,
+    Table,
+    lookup,
+    moment,
+)
 
 ORDER_OF_TWO = "order of two customers"
 TEST_AMOUNT = Decimal("0.01")  # an order worth more than nothing but not more than this (Q-45)
@@ -460,8 +469,7 @@ def issues(suspects: ibis.Table, unread: ibis.Table, source: Source) -> ibis.Tab
     is_gone = (suspects.fate == "removed") & (suspects.reason != "older record")
     gone = suspects.filter(is_gone).select("table", "line")
     unread = unread.anti_join(gone, ["table", "line"])
-    every = [rule for name in ("order_lines", "customers", "products", *RECORDS)
-             for rule in source.of(name)]  # fmt: skip
+    every = [rule for name in ARRIVING for rule in source.of(name)]
     known = ibis.memtable(
         [{"table": r.table, "rule": r.id, "field": r.field, "severity": r.severity,
           "action": r.action, "origin": r.origin, "requirement": r.requirement}
@@ -474,7 +482,7 @@ def issues(suspects: ibis.Table, unread: ibis.Table, source: Source) -> ibis.Tab
     found = joined.mutate(value=_json_value(_.row, '$."' + _.field + '"')).select(*columns)
     needed = ibis.memtable(
         [{"table": name, "field": c.name, "action": "quarantine" if c.required else "fix"}
-         for name in ("order_lines", "customers", "products", *RECORDS)
+         for name in ARRIVING
          for c in lookup(f"staged/{name}").columns if c.required or c.name == "gender"]
     )  # fmt: skip
     cells = unread.left_join(needed, ["table", "field"]).select(
@@ -556,6 +564,22 @@ def ledger(
         rows=(_.came - _.out.fill_null(0)).cast("int64"), amount=nothing,
     ).filter(_.rows > 0)  # fmt: skip
     return lines.union(odd.select("table", *columns)).union(whole.select("table", *columns))
+
+
+def in_order(ledger):
+    """The ledger, a frame, as people read it: order lines first, and the commonest reason first.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [("tickets", "kept", "record", 2), ("order_lines", "kept", "sale", 1)]
+    >>> in_order(pd.DataFrame(rows, columns=["table", "fate", "reason", "rows"]))["table"].tolist()
+    ['order_lines', 'tickets']
+    """
+    placed = ledger.assign(place=ledger["table"].map(ARRIVING.index))
+    order = ["place", "fate", "rows", "reason"]
+    ranked = placed.sort_values(order, ascending=[True, True, False, True], ignore_index=True)
+    return ranked.drop(columns="place")
 
 
 def facts(lines: ibis.Table, rest: ibis.Table) -> ibis.Table:

@@ -18,21 +18,30 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from crm.rules import RULES, Rule, read_rule
-from crm.tables import DUPLICATES, PERSONAL_STATUSES, RECORDS, Column, lookup
+from crm.tables import (
+    ANALYSES,
+    ARRIVING,
+    DUPLICATES,
+    GRADES,
+    PERSONAL_STATUSES,
+    RECORDS,
+    Column,
+    lookup,
+)
 
 UNITS = {"cent": "0.01", "thousand": "1000", "wan": "10000"}  # ING-24; wan is 万
 TEXTS = (".csv", ".txt", ".tsv")
 SUFFIXES = (*TEXTS, ".xlsx", ".parquet", ".jsonl", ".ndjson", ".json")
 PRODUCED = ("source", "line", *PERSONAL_STATUSES, "contact_mark")  # columns that ingest writes
-STAGED = ("customers", "order_lines", "products", *RECORDS)
+STAGED = ARRIVING
 REGISTER = {  # why a source was accepted (ING-12)
     "internal": ("relevance", "reliability", "timeliness"),
     "external": ("accuracy", "coverage", "legality"),
 }
 
 _TOP_KEYS = (
-    "title", "about", "origin", "licence", "public", "register", "period", "retention", "fields",
-    "files", "rules", "test_accounts", "non_products",
+    "title", "about", "origin", "licence", "public", "register", "period", "retention", "limits",
+    "fields", "files", "rules", "test_accounts", "non_products",
 )  # fmt: skip
 _FILE_KEYS = (
     "table", "path", "sheet", "delimiter", "encoding", "records", "join", "duplicates", "system",
@@ -163,8 +172,9 @@ class Mapping:
     """One source: how it is presented and why it was accepted, its files, rules and codes.
 
     `period` holds the first and last day that the source says to cover; `retention` pairs of a
-    table and the days its rows may be kept, measured from `as_of` (CLN-18); `extended` are fields
-    of customers that it declares; `test_accounts` are customers whose orders are tests.
+    table and the days its rows may be kept, measured from `as_of` (CLN-18); `limits` name an
+    analysis, the best verdict that these data allow it, and why; `extended` are fields of
+    customers that the source declares; `test_accounts` are customers whose orders are tests.
     """
 
     name: str
@@ -176,6 +186,7 @@ class Mapping:
     register: tuple[tuple[str, str], ...] = ()
     period: tuple[str, str] | None = None
     retention: tuple[tuple[str, int], ...] = ()
+    limits: tuple[tuple[str, str, str], ...] = ()
     extended: tuple[Column, ...] = ()
     files: tuple[File, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -403,6 +414,7 @@ def _mapping(name: str, data: dict, doc: _Doc) -> Mapping:
         register=_register(data.get("register"), doc),
         period=_period(data.get("period"), doc),
         retention=_retention(data.get("retention"), doc),
+        limits=_limits(data.get("limits"), doc),
         extended=extended,
         files=_files(data.get("files"), extended, doc),
         rules=_rules(data.get("rules"), extended, doc),
@@ -457,6 +469,31 @@ def _retention(entry, doc: _Doc) -> tuple[tuple[str, int], ...]:
             doc.add((*at, table), f"{text!r}", "a number of days, as 400 days", "mend it")
     days = {table: re.match(r"\d{1,5}|", text)[0] or 0 for table, text in entry.items()}
     return tuple((table, int(number)) for table, number in days.items())
+
+
+def _limits(entry, doc: _Doc) -> tuple[tuple[str, str, str], ...]:
+    """What keeps an analysis from working on these data, whatever their figures say.
+
+    A text alone means no; `{with care: TEXT}` leaves the analysis running.
+    """
+    if entry is None:
+        return ()
+    at, names = ("limits",), {name.lower(): name for name in ANALYSES}
+    if not isinstance(entry, dict):
+        doc.add(at, "no mapping", "such as `{baskets: TEXT}`", "write analysis and reason")
+        return ()
+    _known(entry, names, at, doc, what="analysis", expected="an analysis that has a verdict")
+    made = []
+    for name, given in entry.items():
+        said = given if isinstance(given, dict) else {GRADES[0]: given}
+        verdict, why = next(iter(said.items()), ("", None))
+        if len(said) == 1 and verdict in GRADES[:-1] and why and isinstance(why, str):
+            made.append((names.get(name, name), verdict, why))
+        else:
+            expected = "a reason, or `{with care: REASON}`"
+            mend = "write why in a few words, in quotes if they hold a comma"
+            doc.add((*at, name), short(repr(given)), expected, mend)
+    return tuple(made)
 
 
 def _extended(entries, doc: _Doc) -> tuple[Column, ...]:

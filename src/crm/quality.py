@@ -25,10 +25,18 @@ import pandas as pd
 from ibis import _
 
 from crm import rules, wording
-from crm.tables import PERSONAL_STATUSES, PURPOSES, RECORDS, STRIDE, TABLES, lookup, moment
+from crm.tables import (
+    ANALYSES,
+    ARRIVING,
+    GRADES,
+    PERSONAL_STATUSES,
+    PURPOSES,
+    STRIDE,
+    TABLES,
+    lookup,
+    moment,
+)
 
-ANALYSES = ("RFM", "clusters", "baskets", "churn")
-GRADES = ("no", "with care", "yes")
 MEASURES = {  # what a figure says, why it matters, and what its owner does first
     "named_share": (
         "{value:pct} of orders name a customer",
@@ -102,6 +110,7 @@ NEEDS = {  # what each stage of life asks for (CLN-15)
                 "consent": "whether they may be addressed"},
 }  # fmt: skip
 
+UNLIMITED = "look for data without this limit"
 STATUSES = ("open", "handled", "closed")
 HANDLED = ("rule", "table", "line", "status", "handled_on", "note")  # columns of issues.csv
 WHOLE = -1  # in place of a line: the entry is about every issue of the rule
@@ -142,13 +151,21 @@ def placed(orders: ibis.Table, items: ibis.Table, products: ibis.Table) -> ibis.
     )
 
 
-def facts(placed: ibis.Table, *, as_of: date, churned_days: int = 90) -> ibis.Table:
-    """One row: the figures that decide what the purchases up to `as_of` can carry."""
+def facts(
+    placed: ibis.Table, traces: ibis.Table, *, as_of: date, churned_days: int = 90
+) -> ibis.Table:
+    """One row: the figures that decide what is known up to `as_of` can carry.
+
+    Whether order lines are sound is not among them: see `soundness`.
+    """
     bought = placed.filter(_.day <= as_of)
     silent = _.last <= ibis.date(as_of - timedelta(days=churned_days))
     named = bought.filter(_.customer_id.notnull()).group_by("customer_id")
-    each = named.agg(orders=_.count(), last=_.day.max())
+    each = named.agg(orders=_.count(), last=_.day.max()).left_join(
+        traces.select("customer_id", since=ibis.least(_.behaviour, _.service)), "customer_id"
+    )
     people = each.aggregate(
+        signal_share=(_.since <= as_of).fill_null(False).cast("float64").mean().fill_null(0),
         buyers=_.count(),
         repeat_share=(_.orders > 1).cast("float64").mean().fill_null(0),
         stopped=silent.sum().fill_null(0),
@@ -253,6 +270,23 @@ def verdicts(judged: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def limited(verdicts: pd.DataFrame, declared: Iterable[tuple[str, str, str]] = ()) -> pd.DataFrame:
+    """`verdicts`, none of them better than what the mapping declares of its data.
+
+    Examples
+    --------
+    >>> one = verdicts(judge({"baskets": 2000}, limits()))
+    >>> limited(one, [("baskets", "no", "a sample of lines")])["reason"].tolist()
+    ['a sample of lines']
+    """
+    rows = verdicts.set_index("analysis")
+    for analysis, verdict, why in declared:
+        found = GRADES.index(rows["verdict"].get(analysis, GRADES[0]))
+        if analysis in rows.index and GRADES.index(verdict) <= found:
+            rows.loc[analysis] = {"verdict": verdict, "reason": why, "fix": UNLIMITED}
+    return rows.reset_index()
+
+
 def evidence(judged: pd.DataFrame) -> pd.DataFrame:
     """`judged` as people read it: the figure, its two limits, and why it matters."""
     texts = {
@@ -309,7 +343,7 @@ def tables_ledger(files: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     booked = booked.reindex(columns=fates, fill_value=0)
     arrived = files.groupby("table")["rows"].sum().rename("arrived")
     both = pd.concat([arrived, booked], axis=1).fillna(0).astype("int64")
-    names = [name for name in fed() if name in both.index]
+    names = [name for name in ARRIVING if name in both.index]
     whole = both.reindex(names).rename_axis("table").reset_index()
     missing = whole["arrived"] - whole[fates].sum(axis=1)
     owners = pd.Series([_owner(name) for name in names], dtype="str")
@@ -332,17 +366,12 @@ def assert_balanced(balance: pd.DataFrame) -> None:
         )
 
 
-def fed() -> tuple[str, ...]:
-    """The tables that a file may feed."""
-    return ("customers", "order_lines", "products", *RECORDS)
-
-
 def totals(balance: pd.DataFrame) -> dict:
     """Metrics of the ledger: rows by fate, sound order lines, and tables that no file feeds."""
     fates = ("arrived", "kept", "quarantined", "removed")
     sums = {name: int(balance[name].sum()) for name in fates}
     lines = balance.loc[balance["table"] == "order_lines", ["arrived", "quarantined"]].sum()
-    unfed = [name for name in fed() if name not in set(balance["table"])]
+    unfed = [name for name in ARRIVING if name not in set(balance["table"])]
     return sums | {
         "tables_fed": len(balance),
         "kept_share": _ratio(sums["kept"], sums["arrived"]),
@@ -353,7 +382,7 @@ def totals(balance: pd.DataFrame) -> dict:
 
 def unfed_note(balance: pd.DataFrame) -> str:
     """The sentence that names the tables that no file feeds."""
-    if len(balance) == len(fed()):
+    if len(balance) == len(ARRIVING):
         return "Every table is fed by a file."
     return (
         "The ledger balances: in every table, rows that arrived are the rows kept, quarantined "
@@ -380,10 +409,10 @@ def retention_note(retention: pd.DataFrame) -> str:
     if retention.empty:
         return "The mapping sets no retention period, so nothing is removed for its age."
     return (
-        "Tables with a retention period: {tables_retained}. {expired} row[s] older than that "
-        "[was|were] removed: no later table, list or page holds them. The raw files are never "
-        "changed, and `data/staged` repeats them, so there the rows stay until their owner takes "
-        "them out of the files and runs the pipeline again."
+        "{expired} row[s] older than the retention period of the table [was|were] removed: no "
+        "later table, list or page holds what was removed. The raw files are never changed, and "
+        "`data/staged` repeats them, so there it stays until the owner takes it out of the files "
+        "and runs the pipeline again."
     )
 
 
@@ -409,7 +438,7 @@ def examples(quarantine: ibis.Table, *, each: int = 2) -> ibis.Table:
 def explained(frame: pd.DataFrame, rule: str, more: Iterable[rules.Rule] = ()) -> pd.DataFrame:
     """`frame` with the `owner` of its table and `why` the rule in column `rule` is there."""
     told = {(r.table, r.id): r.why for r in (*rules.RULES, *more)}
-    told |= {(name, rules.UNREADABLE): UNREADABLE_WHY for name in fed()}
+    told |= {(name, rules.UNREADABLE): UNREADABLE_WHY for name in ARRIVING}
     pairs = zip(frame["table"], frame[rule], strict=True)
     return frame.assign(
         owner=pd.Series([_owner(t) for t in frame["table"]], index=frame.index, dtype="str"),
@@ -597,8 +626,8 @@ def worklist(
     )
     order = ["is_done", "weight", "open", "table", "rule"]
     ranked = frame.sort_values(order, ascending=[True, True, False, True, True])
-    columns = ["rule", "table", "owner", "severity", "origin", "issues", "open", "handled",
-               "closed", "age_days", "trend", "requirement", "why"]  # fmt: skip
+    columns = ["rule", "table", "owner", "severity", "origin", "open", "why", "issues", "handled",
+               "closed", "age_days", "trend", "requirement"]  # fmt: skip
     return ranked[columns].reset_index(drop=True)
 
 
@@ -718,16 +747,17 @@ def lifecycle(
 
 
 def traces(records: dict[str, ibis.Table], *, as_of: date) -> ibis.Table:
-    """One customer who left records up to `as_of`: whether of behaviour, service, consent."""
+    """One customer who left records up to `as_of`: first day of behaviour, service, consent."""
     parts = []
     for group, names in GROUPS.items():
         for name in names:
             day = records[name][moment(lookup(f"tables/{name}"))].cast("date")
             seen = records[name].filter(_.customer_id.notnull(), day <= as_of)
-            marks = {g: ibis.literal(g == group) for g in GROUPS}
-            parts.append(seen.select("customer_id").distinct().mutate(**marks))
+            first = seen.group_by("customer_id").agg(first=day.min())
+            days = {g: first["first"] if g == group else ibis.null("date") for g in GROUPS}
+            parts.append(first.select("customer_id", **days))
     both = ibis.union(*parts).group_by("customer_id")
-    return both.agg(**{group: _[group].any() for group in GROUPS})
+    return both.agg(**{group: _[group].min() for group in GROUPS})
 
 
 def known(customers: ibis.Table) -> ibis.Table:
@@ -752,16 +782,10 @@ def known(customers: ibis.Table) -> ibis.Table:
 def lives(known: ibis.Table, stages: ibis.Table, traces: ibis.Table) -> ibis.Table:
     """One stage of life: customers, and the share of them with each field and group of records."""
     joined = stages.inner_join(known, "customer_id").left_join(traces, "customer_id")
-    names = [name for name in known.columns if name != "customer_id"]
-    shares = {n: joined[n].fill_null(False).cast("float64").mean() for n in (*names, *GROUPS)}
+    has = {name: joined[name].fill_null(False) for name in known.columns if name != "customer_id"}
+    has |= {group: joined[group].notnull() for group in GROUPS}
+    shares = {name: said.cast("float64").mean() for name, said in has.items()}
     return joined.group_by("stage").agg(customers=_.count(), **shares)
-
-
-def signals(stages: ibis.Table, traces: ibis.Table) -> ibis.Table:
-    """One row: the share of buyers with a record of behaviour or service."""
-    buyers = stages.filter(_.stage != "prospect").left_join(traces, "customer_id")
-    has = (buyers.behaviour | buyers.service).fill_null(False)
-    return buyers.aggregate(signal_share=has.cast("float64").mean().fill_null(0))
 
 
 def completeness(
@@ -902,11 +926,17 @@ def stale_note(freshness: pd.DataFrame) -> str:
 
 
 def history(
-    placed: ibis.Table, *, as_of: date, churned_days: int = 90, months: int = 12
+    placed: ibis.Table,
+    traces: ibis.Table,
+    *,
+    as_of: date,
+    churned_days: int = 90,
+    months: int = 12,
 ) -> ibis.Table:
     """The row of `facts` at `as_of` and at the ends of the `months` months before it."""
     parts = [
-        facts(placed, as_of=end, churned_days=churned_days) for end in month_ends(as_of, months)
+        facts(placed, traces, as_of=end, churned_days=churned_days)
+        for end in month_ends(as_of, months)
     ]
     return ibis.union(*parts).filter(_.orders > 0).order_by("until_on")
 
@@ -924,6 +954,31 @@ def month_ends(as_of: date, months: int) -> list[date]:
         day = day.replace(day=1) - timedelta(days=1)
         ends.append(day)
     return ends[::-1]
+
+
+def soundness(lines: ibis.Table, quarantine: ibis.Table) -> ibis.Table:
+    """One month: order `lines` that arrived, and those `waiting` in quarantine.
+
+    Lines without a date have a month of their own, which is empty.
+    """
+    bad = quarantine.filter(_.table == "order_lines").select("line", is_bad=True)
+    dated = lines.select("line", month=_.ordered_at.strftime("%Y-%m")).left_join(bad, "line")
+    return dated.group_by("month").agg(
+        lines=_.count(), waiting=_.is_bad.fill_null(False).sum()
+    ).order_by("month")  # fmt: skip
+
+
+def sounded(history: pd.DataFrame, soundness: pd.DataFrame) -> pd.DataFrame:
+    """`history` with the share of order lines up to then that are sound.
+
+    A line without a date, or dated after the last row, may belong anywhere: it counts in all rows.
+    """
+    ends = pd.to_datetime(history["until_on"]).dt.strftime("%Y-%m")
+    is_free = soundness["month"].isna() | (soundness["month"] > max(ends, default=""))
+    known = [soundness[is_free | (soundness["month"] <= end)] for end in ends]
+    sums = [rows[["lines", "waiting"]].sum() for rows in known]
+    shares = [_ratio(one["lines"] - one["waiting"], one["lines"]) for one in sums]
+    return history.assign(sound_share=pd.Series(shares, index=history.index, dtype="float64"))
 
 
 def waiting(issues: ibis.Table) -> ibis.Table:
@@ -954,11 +1009,24 @@ def late(items: ibis.Table, floors: ibis.Table) -> ibis.Table:
     return months.agg(late=_.count()).order_by("month")
 
 
-def past(history: pd.DataFrame, counts: Iterable[pd.DataFrame], limits: pd.DataFrame):
+def past(
+    history: pd.DataFrame,
+    counts: Iterable[pd.DataFrame],
+    limits: pd.DataFrame,
+    declared: Iterable[tuple[str, str, str]] = (),
+) -> pd.DataFrame:
     """`history` with sums of `counts` up to each month, and the verdict of that day.
 
     Each of `counts` has a month and one number; rows without a customer are told as a share.
+
+    Raises
+    ------
+    QualityError
+        A figure that has limits is not in `history`, so that its verdicts were others than today.
     """
+    absent = sorted(set(limits["measure"]) - set(history))
+    if absent:
+        raise QualityError(f"the history lacks {absent}, so its verdicts would be too good")
     until = pd.to_datetime(history["until_on"])
     unnamed = 1 - history["named_share"]
     rows = history.assign(until_on=until.astype("M8[us]"), unnamed_share=unnamed)
@@ -966,7 +1034,8 @@ def past(history: pd.DataFrame, counts: Iterable[pd.DataFrame], limits: pd.DataF
         (name,) = [c for c in count.columns if c != "month"]
         sums = [count.loc[count["month"] <= f"{day:%Y-%m}", name].sum() for day in until]
         rows = rows.assign(**{name: pd.Series(sums, index=rows.index, dtype="int64")})
-    graded = [verdicts(judge(row, limits)) for row in history.to_dict("records")]
+    found = [verdicts(judge(row, limits)) for row in history.to_dict("records")]
+    graded = [limited(one, declared) for one in found]
     for analysis in ANALYSES:
         said = [one.loc[one["analysis"] == analysis, "verdict"].iloc[0] for one in graded]
         rows[f"can_{analysis.lower()}"] = pd.Series(said, index=rows.index, dtype="str")
@@ -1083,7 +1152,9 @@ def several_note(disagreements: pd.DataFrame, found: dict) -> str:
 def register(source) -> pd.DataFrame:
     """One entry of the source register: what it says of the source, licence first (ING-12)."""
     said = {"source": source.title, "licence": source.licence, "origin": source.origin}
-    rows = [(k, v) for k, v in {**said, **dict(source.register)}.items() if v]
+    said |= dict(source.register)
+    said |= {f"{analysis}: {verdict}": why for analysis, verdict, why in source.limits}
+    rows = [(k, v) for k, v in said.items() if v]
     return pd.DataFrame(rows, columns=["criterion", "entry"], dtype="str")
 
 

@@ -94,6 +94,8 @@ DUPLICATES = ("keep", "drop")  # CLN-05
 ACTIONS = ("quarantine", "drop", "fix", "flag")  # what becomes of a row that breaks a rule
 PURPOSES = ("analysis", "marketing", "profiling", "sharing")  # PRV-07
 COSTS = ("goods", "shipping", "service", "fee")  # ING-08
+ANALYSES = ("RFM", "clusters", "baskets", "churn")  # of which the data may carry some
+GRADES = ("no", "with care", "yes")  # how well
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
 _SOURCE = _c("source", "string", "the source the row came from")
@@ -475,6 +477,7 @@ _RECORDS = [
     ),
 ]
 RECORDS = tuple(table.name for table in _RECORDS)
+ARRIVING = ("order_lines", "customers", "products", *RECORDS)  # what files feed, as people read it
 
 
 def _record(layer: str, table: Table, who: Column | None) -> Table:

@@ -30,7 +30,7 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "cells": "Cells not read",
     "kept": "Kept",
     "value": "Value found",
-    "record": "Record in the file",
+    "record": "Record",
     "newest_on": "Newest record",
     "age_days": "Age in days",
     "refresh_days": "Expected every … days",
