@@ -12,12 +12,14 @@ import re
 import subprocess
 from collections import Counter
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 
 import pytest
 
+from crm.mapping import fields
 from crm.project import (
     EXEMPT,
     ProjectError,
@@ -29,7 +31,8 @@ from crm.project import (
     read_yaml,
     table_name,
 )
-from crm.tables import RECORDS, TABLES, TYPES, Column, Table, check, empty
+from crm.rules import CHECKS, ORIGINS, RULES, SEVERITIES, Rule
+from crm.tables import ARRIVING, RECORDS, TABLES, TYPES, Column, Table, check, empty
 from crm.use import stage_table
 from crm.wording import keys
 
@@ -405,6 +408,29 @@ def test_the_readme_shows_the_stages_of_dvc_yaml(file):
         pytest.skip(f"{file} has no stage table yet")
     table = text.split("<!-- stages -->\n")[1].split("<!-- /stages -->")[0]
     assert table == stage_table(ROOT), "run `crm stages`"
+
+
+def record_table() -> str:
+    """The tables that files feed as a Markdown table: what one row is, and the fields it needs."""
+    lines = ["| table | one row is | needs |", "|---|---|---|"]
+    for name in ARRIVING:
+        needs = [f"`{c.name}`" for c in fields(name).values() if c.required]
+        pairs = [(r.field, r.value) for r in RULES if r.table == name and r.check == "either"]
+        needs += [f"`{one}` or `{other}`" for one, other in pairs]
+        lines.append(f"| `{name}` | {TABLES[f'staged/{name}'].row} | {', '.join(needs)} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_on_sources_shows_the_tables_that_files_feed():
+    text = (ROOT / "docs/sources.md").read_text(encoding="utf-8")
+    found = text.split("<!-- records -->\n")[1].split("<!-- /records -->")[0]
+    assert found == record_table(), f"write this between the marks:\n{record_table()}"
+
+
+def test_the_page_on_sources_names_every_check_and_key_of_a_rule():
+    text = (ROOT / "docs/sources.md").read_text(encoding="utf-8")
+    named = {*CHECKS, *SEVERITIES, *ORIGINS, *(f.name for f in dataclass_fields(Rule))}
+    assert sorted(named - {"requirement"} - set(re.findall(r"[a-z_]+", text))) == []
 
 
 # ---- params --------------------------------------------------------------------------------

@@ -279,7 +279,7 @@ def test_another_database_works_by_its_url(source, tmp_path, monkeypatch):
         con.execute("create table t as select 1 as a, 'x' as b, 0.5 as c")
     monkeypatch.setenv("SHOP_DB_URL", f"sqlite:///{tmp_path / 'shop.db'}")
     source.write(entry("select a, b, c, null as d from t"))
-    assert source.pull() == ["orders.parquet: 1 rows"]
+    assert source.pull() == ["orders.parquet: 1 row"]
     (row,) = pq.read_table(source.raw / "orders.parquet").to_pylist()
     assert row == {"a": 1, "b": "x", "c": 0.5, "d": None}
 

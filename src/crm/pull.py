@@ -43,6 +43,7 @@ from http.client import HTTPException
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from crm import wording
 from crm.mapping import Problem, SourceError, _Doc, _read, did_you_mean
 from crm.raw import Number, dump
 
@@ -77,7 +78,8 @@ class Pulled:
     changed: bool
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.rows:,} rows{'' if self.changed else ', as before'}"
+        rows = wording.fill("{rows} row[s]", {"rows": self.rows})
+        return f"{self.file}: {rows}{'' if self.changed else ', as before'}"
 
 
 class _Failed(Exception):
