@@ -180,7 +180,7 @@ def test_visits_past_their_retention_are_removed_and_counted(demo):
         ).fetchone()
         oldest = [
             db.execute(
-                f"SELECT min(at)::DATE::TEXT FROM read_parquet('{demo}/data/{layer}/events/*/*')"
+                f"SELECT min(e.at)::DATE::TEXT FROM '{demo}/data/{layer}/events/*/*.parquet' AS e"
             ).fetchone()[0]
             for layer in ("staged", "clean", "tables")
         ]
