@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pandas as pd
 import pytest
 
-from crm import plots
+from crm import chart, plots
 
 WORDS = {"title": "{n} sold", "alt": "What was sold"}
 MONTHS = pd.to_datetime(["2023-01-01", "2023-01-01", "2023-02-01"])
@@ -115,3 +116,13 @@ def test_an_empty_month_is_null_not_text():
     frame = pd.DataFrame({"month": [pd.NaT, MONTHS[0]], "sales": [1.0, 2.0]})
     chart = plots.columns(frame, "month", "sales", **WORDS)
     assert [v["month"] for v in values(chart)] == [None, "2023-01-01"]
+
+
+@pytest.mark.parametrize("counts", [[70, 186], [1, 2], [0.5, 0.25], [1200, 250_000]])
+def test_axes_of_numbers_have_no_exponents_and_no_label_twice(counts):
+    frame = pd.DataFrame({"month": pd.to_datetime(["2023-01", "2023-02"]), "issues": counts})
+    spec = plots.columns(frame, "month", "issues", **WORDS)["spec"]
+    labels = re.findall(r">([\d.,e+]+)</text>", chart.svg(spec, width=600))
+    assert labels
+    assert not [text for text in labels if "e" in text]
+    assert len(set(labels)) == len(labels)

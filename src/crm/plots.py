@@ -13,7 +13,8 @@ from crm.wording import column_form, label
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = {"money": "$~s", "int": ",.0f", "pct": ".0%", "num": "~g", "num2": "~g"}
+NUMBERS = {"money": "$~s", "int": ",.0f", "pct": ".0%", "num": ",~f", "num2": ",~f"}
+FEW = 6  # as many labels as an axis usually has
 
 
 def bars(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: str = "") -> dict:
@@ -21,7 +22,7 @@ def bars(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: str =
     order = [str(v) for v in dict.fromkeys(frame[y])]
     encoding = {
         "y": {"field": y, "type": "nominal", "sort": order, "title": None},
-        "x": _quantity(x),
+        "x": _quantity(frame, x),
     }
     if by:
         encoding["color"] = _colour(frame, by)
@@ -30,7 +31,7 @@ def bars(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: str =
 
 def columns(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: str = "") -> dict:
     """Vertical bars over months; `by` stacks and colours, in the order of the frame."""
-    encoding = {"x": _months(x), "y": _quantity(y)}
+    encoding = {"x": _months(x), "y": _quantity(frame, y)}
     if by:
         encoding["color"] = _colour(frame, by)
         names = list(dict.fromkeys(frame[by]))
@@ -47,7 +48,7 @@ def pairs(frame: pd.DataFrame, y: str, measures: list[str], *, title: str, alt: 
     encoding = {
         "y": {"field": y, "type": "nominal", "sort": list(frame[y]), "title": None},
         "yOffset": {"field": "measure", "sort": [label(m) for m in measures]},
-        "x": _quantity("share") | {"title": None, "axis": {"format": ".0%"}},
+        "x": _quantity(long, "share") | {"title": None, "axis": {"format": ".0%"}},
         "color": _colour(long, "measure"),
     }
     return _chart(long, [y, "measure", "share"], "bar", encoding, title, alt)
@@ -55,7 +56,7 @@ def pairs(frame: pd.DataFrame, y: str, measures: list[str], *, title: str, alt: 
 
 def lines(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: str = "") -> dict:
     """A line over months, one for each value of `by`."""
-    encoding = {"x": _months(x), "y": _quantity(y)}
+    encoding = {"x": _months(x), "y": _quantity(frame, y)}
     if by:
         encoding["color"] = _colour(frame, by)
     mark = {"type": "line", "point": True}
@@ -66,7 +67,7 @@ def curve(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, points: 
     """A curve between two measures, thinned to at most `points` points, ends kept."""
     step = max(1, -(-len(frame) // points))
     thin = frame.iloc[sorted({*range(0, len(frame), step), *range(len(frame))[-1:]})]
-    encoding = {"x": _quantity(x), "y": _quantity(y)}
+    encoding = {"x": _quantity(frame, x), "y": _quantity(frame, y)}
     return _chart(thin, [x, y], {"type": "line"}, encoding, title, alt)
 
 
@@ -80,7 +81,7 @@ def histogram(
     encoding = {
         "x": {"field": "from", "type": "quantitative", "bin": {"binned": True}, "title": label(x)},
         "x2": {"field": "to"},
-        "y": _quantity("customers"),
+        "y": _quantity(counts, "customers"),
     }
     return _chart(counts, ["from", "to", "customers"], "bar", encoding, title, alt)
 
@@ -94,13 +95,15 @@ def _chart(frame, fields: list[str], mark, encoding: dict, title: str, alt: str)
     return {"title": title, "alt": alt, "spec": spec}
 
 
-def _quantity(name: str) -> dict:
-    form = column_form(name, "i" if name in ("customers", "buyers", "orders") else "f")
+def _quantity(frame: pd.DataFrame, name: str) -> dict:
+    form = column_form(name, frame[name].dtype.kind)
+    top = frame[name].max()
+    few = {"tickCount": int(top)} if form == "int" and 0 < top < FEW else {}  # no half customers
     return {
         "field": name,
         "type": "quantitative",
         "title": label(name),
-        "axis": {"format": NUMBERS.get(form, "~s")},
+        "axis": {"format": NUMBERS.get(form, "~s"), **few},
     }
 
 
