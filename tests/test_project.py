@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,19 @@ from crm.project import ProjectError
 
 ROOT = Path(__file__).parents[1]
 RFM = '''
-def score(raw, *, method="anchor", anchors=((0, 1),)):
+def score(raw, *, method: str = "anchor", anchors: list[list[float]] = ((0, 1),), top: int = 3):
     """Scores."""
 
-def tier(scored, *, high: float = 80):
+def tier(scored, *, as_of: date, high: float = 80):
     """Tiers."""
+
+def typed(
+    raw, *, top: int, share: float, label: str, exact: bool, limit: int | None = None,
+    method: Literal["anchor", "rank"], anchors: list[list[float]], names: dict[str, str],
+    pairs: list[tuple[float, float]], anything: list, untyped=1,
+    key: bytes, day: date, file: Path | None = None,
+):
+    """Every type."""
 
 def _hidden(*, secret=1):
     pass
@@ -104,50 +113,151 @@ def test_the_committed_params_name_only_what_there_is():
     assert project.params_problems(ROOT, project.load_params(ROOT)) == []
 
 
+def problems(root, params) -> list[str]:
+    return [str(problem) for problem in project.params_problems(root, params)]
+
+
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("params", "found", "mend"),
     [
-        ({"rmf": {}}, "params.yaml: unknown key rmf; did you mean rfm?"),
-        ({"rfm": {"scor": {}}}, "params.yaml: unknown key rfm.scor; did you mean rfm.score?"),
+        ({"rmf": {}}, "unknown key rmf", "did you mean 'rfm'?"),
+        ({"rfm": {"scor": {}}}, "unknown key rfm.scor", "did you mean 'score'?"),
+        ({"rfm": {"score": {"metod": 1}}}, "unknown key rfm.score.metod", "mean 'method'?"),
+        ({"run": {"sorce": "demo"}}, "unknown key run.sorce", "did you mean 'source'?"),
         (
-            {"rfm": {"score": {"metod": 1}}},
-            "params.yaml: unknown key rfm.score.metod; did you mean rfm.score.method?",
+            {"rfm": {"_hidden": {"secret": 2}}},
+            "unknown key rfm._hidden",
+            "are: score, tier, typed",
         ),
-        (
-            {"run": {"sorce": "demo"}},
-            "params.yaml: unknown key run.sorce; did you mean run.source?",
-        ),
-        ({"rfm": {"_hidden": {"secret": 2}}}, "params.yaml: unknown key rfm._hidden"),
-        ({"rfm": [1]}, "params.yaml: rfm must be a mapping of functions, found [1]"),
-        ({"rfm": {"score": 5}}, "params.yaml: rfm.score must be a mapping of keywords"),
+        ({"rfm": {"tier": {"as_of": "2024-01-01"}}}, "unknown key rfm.tier.as_of", "are: high"),
+        ({"rfm": [1]}, "rfm must be a mapping of functions, found [1]", "remove it"),
+        ({"rfm": {"score": 5}}, "rfm.score must be a mapping of keywords, found 5", "remove it"),
+        ({"run": None}, "run must be a mapping of keys, found null", "remove it"),
     ],
-    ids=["section", "function", "keyword", "run", "private", "no functions", "no keywords"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_unknown_key_is_named_with_the_nearest_one(root, params, message):
-    (found,) = project.params_problems(root, params)
-    assert found.startswith(message)
+def test_a_key_that_is_not_there_is_named_with_the_nearest_one(root, params, found, mend):
+    (said,) = problems(root, params)
+    assert said.startswith(f"params.yaml: {found}; expected ")
+    assert mend in said
 
 
-def test_an_unknown_key_lists_those_there_are(root):
-    (found,) = project.params_problems(root, {"rfm": {"score": {"zzz": 1}}})
-    assert found == "params.yaml: unknown key rfm.score.zzz; there are anchors, method"
+def test_all_problems_are_found_at_once_in_order(root):
+    params = {
+        "run": {"x": 1, "seed": "1"}, "zzz": {},
+        "rfm": {"score": {"a": 1, "method": "m", "top": "x"}, "t": {}, "tier": {"high": "x"}},
+    }  # fmt: skip
+    said = [text.split(": ")[1].split(";")[0] for text in problems(root, params)]
+    assert said == [
+        "unknown key zzz", "unknown key run.x", 'run.seed is "1"', "unknown key rfm.t",
+        "unknown key rfm.score.a", 'rfm.score.top is "x"', 'rfm.tier.high is "x"',
+    ]  # fmt: skip
 
 
-def test_all_unknown_keys_are_found_at_once(root):
-    params = {"run": {"x": 1}, "zzz": {}, "rfm": {"score": {"a": 1, "method": "m"}, "t": {}}}
-    assert len(project.params_problems(root, params)) == 4
-
-
-@pytest.mark.parametrize("params", [{}, {"run": {}}, {"run": None}, {"floors": {}, "vault": {}}])
+@pytest.mark.parametrize("params", [{}, {"run": {}}, {"floors": {}, "vault": {}, "rfm": {}}])
 def test_nothing_said_is_nothing_wrong(root, params):
-    assert project.params_problems(root, params) == []
+    assert problems(root, params) == []
+
+
+# --- types: the signature is the schema
+
+
+def test_a_value_of_a_wrong_type_says_where_what_and_how_to_mend_it(root):
+    assert problems(root, {"rfm": {"tier": {"high": "lots"}}}) == [
+        'params.yaml: rfm.tier.high is "lots"; expected a number; mend it, as in 80'
+    ]
+    (said,) = problems(root, {"rfm": {"score": {"anchors": [[0, 1], [2, "x"]]}}})
+    assert said == (
+        'params.yaml: rfm.score.anchors[1][1] is "x"; expected a number; mend it, as in [[0, 1]]'
+    )
+
+
+@pytest.mark.parametrize(
+    ("keyword", "good", "bad"),
+    [
+        ("top", [3, -1], [3.0, True, "3", None, [3], {"a": 3}, 1 << 63]),
+        ("share", [3, 0.5], [False, "0.5", None, float("nan"), float("inf"), 10**400]),
+        ("label", ["", "a"], [3, None, True, ["a"]]),
+        ("exact", [True, False], [0, 1, "true", None]),
+        ("limit", [3, None], [3.5, "3", True]),
+        ("method", ["anchor", "rank"], ["rnk", "", 1, None]),
+        ("anchors", [[], [[]], [[1, 2.5]]], [[1], [["a"]], [[None]], "a", {}, None]),
+        ("pairs", [[], [[1, 2.5], [2, 3]]], [[1, 2], [[1]], [[1, 2, 3]], [[1, "2"]], "ab"]),
+        ("names", [{}, {"a": "b"}], [{"a": 1}, [], "a"]),
+        ("anything", [[1, "a", {}], []], [{}, "a", None]),
+        ("untyped", [1, "a", None, []], []),
+    ],
+)
+def test_a_value_fits_its_keyword_or_is_refused(root, keyword, good, bad):
+    for value in good:
+        assert problems(root, {"rfm": {"typed": {keyword: value}}}) == [], value
+    for value in bad:
+        (said,) = problems(root, {"rfm": {"typed": {keyword: value}}})
+        assert said.startswith(f"params.yaml: rfm.typed.{keyword}"), value
+        assert "\n" not in said
+
+
+@pytest.mark.parametrize("keyword", ["key", "day", "file"])
+def test_what_yaml_cannot_write_is_no_parameter(root, keyword):
+    (said,) = problems(root, {"rfm": {"typed": {keyword: "a"}}})
+    assert said.startswith(f"params.yaml: unknown key rfm.typed.{keyword}")
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("source", ["demo", "online-retail"], ["", "a/b", "../demo", 5, None, ["demo"]]),
+        ("as_of", ["auto", "2024-12-31", date(2024, 12, 31)],
+         ["today", "2024-13-01", datetime(2024, 1, 5, 8), None, True, 7]),
+        ("seed", [1, 0, -5], ["1", 1.5, True, None]),
+        ("currency", ["CNY"], ["cny", "", 5, None, "€"]),
+        ("time_zone", ["Asia/Shanghai", "UTC"], ["Asia/Nowhere", "Asia", "", "../x", 8, None]),
+        ("language", ["en", "zh", "zh-Hans"], ["English", "", 5, "../x"]),
+        ("engine", ["duckdb"], ["spark", None, 1]),
+        ("threads", [0, 8], [-1, 1.5, "2", True, 10_000_000]),
+        ("memory", ["4GB", "1.5 GiB", ""], ["lots", 4, None, "4GB'; drop table x", "-1GB"]),
+    ],
+)  # fmt: skip
+def test_a_setting_of_the_run_fits_or_is_refused(root, key, good, bad):
+    for value in good:
+        assert problems(root, {"run": {key: value}}) == [], value
+    for value in bad:
+        (said,) = problems(root, {"run": {key: value}})
+        assert said.startswith(f"params.yaml: run.{key} is "), value
+        assert "; mend it, as in " in said
+
+
+@pytest.mark.parametrize("value", [1234567890123456, "4FA0989F56A16D31", "abc", None])
+def test_a_fingerprint_is_sixteen_digits_in_quotes(root, value):
+    (said,) = problems(root, {"vault": {"encryption": value}})
+    assert "expected a fingerprint of 16 digits in quotes" in said
+    assert problems(root, {"vault": {"encryption": "4fa0989f56a16d31"}}) == []
+
+
+@pytest.mark.parametrize("floors", [5, {"rfm": 5}, {"rfm": {"customers": "many"}}, [1], None])
+def test_floors_are_numbers_of_metrics_of_stages(root, floors):
+    (said,) = problems(root, {"floors": floors})
+    assert said.startswith("params.yaml: floors")
+    assert said.endswith('mend it, as in {"rfm": {"customers": 100}}')
+    assert problems(root, {"floors": {"rfm": {"customers": 100, "share": 0.5}}}) == []
+
+
+def test_a_run_needs_its_settings(root):
+    run = project.load_params(ROOT)["run"]
+    assert project.settings({"run": run}) == run
+    for params in ({}, {"run": None}, {"run": []}, {"run": {}}):
+        with pytest.raises(ProjectError, match=r"no `run.source`, .*such as `source: demo`"):
+            project.settings(params)
+    del run["engine"], run["threads"], run["memory"], run["seed"]
+    with pytest.raises(ProjectError, match=r"^params.yaml: no `run.seed`; expected every key"):
+        project.settings({"run": run})
 
 
 def test_a_signature_is_read_without_importing_the_module(root):
     found = project.signatures(root / "src/crm/rfm.py")
-    assert found == {
-        "score": {"method": "anchor", "anchors": ((0, 1),)}, "tier": {"high": 80},
-    }  # fmt: skip
+    defaults = {f: {k: word.default for k, word in words.items()} for f, words in found.items()}
+    assert defaults["tier"] == {"high": 80}
+    assert defaults["score"] == {"method": "anchor", "anchors": ((0, 1),), "top": 3}
 
 
 @pytest.mark.parametrize(
@@ -178,27 +288,50 @@ def test_leaves_have_dotted_names_in_order():
 # --- YAML
 
 
-def test_broken_yaml_is_one_line_with_file_and_place(root):
-    (root / "params.yaml").write_text("run:\n  source: [demo\nrfm: {}\n")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run:\n  source: [demo\nrfm: {}\n", "line 3: not YAML: "),
+        ("rfm:\n  tier:\n    high: 80\n    high: 75\n",
+         "line 4: the key 'high' stands twice (first in line 3)"),
+        ("run: {source: demo\x07}\n", "not YAML: "),
+        ("- run\n", "a list in place of keys and values"),
+        ("just text\n", "a text in place of keys and values"),
+        ("run: {as_of: 2024-02-30}\n", "line 1: '2024-02-30', which cannot be"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_one_line_with_file_and_place(root, text, said):
+    (root / "params.yaml").write_text(text)
     with pytest.raises(ProjectError) as error:
         project.load_params(root)
-    assert str(error.value).startswith("params.yaml, line 3: ")
+    assert str(error.value).startswith("params.yaml")
+    assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_key_that_stands_twice_is_refused_with_its_line(root):
-    (root / "params.yaml").write_text("rfm:\n  tier:\n    high: 80\n    high: 75\n")
-    with pytest.raises(ProjectError, match=r"^params.yaml, line 4: .*duplicate key \"high\"") as e:
-        project.load_params(root)
-    assert "\n" not in str(e.value)
-
-
-def test_a_character_that_yaml_does_not_allow_is_one_line_too(root):
-    (root / "params.yaml").write_text("run: {source: demo\x07}\n")
-    with pytest.raises(ProjectError, match=r"^params.yaml"):
-        project.load_params(root)
+def test_a_file_that_is_not_there_is_one_line(root):
+    with pytest.raises(ProjectError, match=r"^a/b.yaml: the file is not there"):
+        project.read_yaml(root / "gone.yaml", "a/b.yaml")
 
 
 def test_an_empty_params_file_is_no_params(root):
     (root / "params.yaml").write_text("# nothing\n")
     assert project.load_params(root) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stages: [rfm]\n", "stages is a list"),
+        ("stages: {rfm: [a]}\n", "rfm is a list"),
+        ("stages: {rfm: {deps: a}}\n", "rfm.deps is no list of names"),
+        ("stages: {rfm: {outs: [{a: {}, b: {}}]}}\n", "rfm.outs is no list of names"),
+        ("stages: {rfm: {params: [[a]]}}\n", "rfm.params is no list of names"),
+    ],
+)
+def test_a_dvc_yaml_of_another_shape_is_one_line(root, text, said):
+    (root / "dvc.yaml").write_text(text)
+    with pytest.raises(ProjectError) as error:
+        project.load_specs(root, "demo")
+    assert str(error.value).startswith(f"dvc.yaml: {said}; expected ")
+    assert "\n" not in str(error.value)

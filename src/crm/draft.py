@@ -17,8 +17,9 @@ import duckdb
 import ibis
 from python_calamine import CalamineError, CalamineWorkbook
 
+from crm.document import Problem
 from crm.ingest import cell
-from crm.mapping import TEXTS, File, Problem, SourceError, fields, formats
+from crm.mapping import TEXTS, File, SourceError, fields, formats
 from crm.raw import LINE, Raw, broken_rows, open_file
 from crm.tables import KINDS, RECORDS, Column
 

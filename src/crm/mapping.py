@@ -2,21 +2,22 @@
 
 A *source* is a folder `data/sources/<name>/`; its `mapping.yaml` names the raw files in
 `data/raw/<name>/` and, for each, the columns that feed a staged table of `crm.tables`.
-A *feed* is one field and where its values come from. A *problem* is something a person has to
-mend, in the mapping or in a file; all of them are found before any is shown (ING-03).
+A *feed* is one field and where its values come from. Every scalar of a mapping is the text that
+was typed. All problems of a mapping are found before any is shown (ING-03).
 """
 
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from crm import document
+from crm.document import Document, Problem, did_you_mean, short
 from crm.rules import RULES, Rule, read_rule
 from crm.tables import (
     ANALYSES,
@@ -47,9 +48,6 @@ _FILE_KEYS = (
     "table", "path", "sheet", "delimiter", "encoding", "records", "join", "duplicates", "system",
     "refresh_days", "columns",
 )  # fmt: skip
-_MOST_BYTES = 1_000_000  # of a mapping; more is no mapping that somebody wrote
-_LONGEST = 600  # characters of each part of a message
-_DEEPEST = 20  # levels of a mapping; time grows with their square
 _NO_FILES = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape")  # encodings
 _FIELD_TYPES = ("string", "int", "money", "quantity", "date")
 _OPTIONS = {  # option of a feed: the types of field that take it
@@ -85,23 +83,6 @@ _DAYS = (  # date formats that `formats` recognises, the likelier first
 )
 _TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = (*(day + time for day in _DAYS for time in _TIMES), "%Y%m%d%H%M%S")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing to mend: where it is, what was found, what was expected, how to mend it."""
-
-    where: str
-    found: str
-    expected: str
-    mend: str
-
-    def __str__(self) -> str:
-        parts = (self.where, self.found, self.expected, self.mend)
-        where, found, expected, mend = (short(part, most=_LONGEST) for part in parts)
-        text = f"{where}: {found}; expected {expected}; {mend}"
-        # names come from files: none may steer the terminal
-        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class SourceError(ValueError):
@@ -214,9 +195,9 @@ def check(path: str | Path) -> tuple[Mapping | None, list[Problem]]:
     """
     path = Path(path)
     name = path.resolve().parent.name
-    doc = _Doc(f"data/sources/{name}/mapping.yaml")
+    doc = Document(f"data/sources/{name}/mapping.yaml")
     try:
-        data = _read(path.read_bytes(), doc)
+        data = document.load(path, doc)
     except FileNotFoundError:
         doc.add(
             (),
@@ -253,26 +234,6 @@ def fields(table: str, extended: tuple[Column, ...] = ()) -> dict[str, Column]:
     return {column.name: column for column in columns if column.name not in PRODUCED}
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint `did you mean 'x'?` where one of the known words is near, and the list of them.
-
-    Examples
-    --------
-    >>> did_you_mean("colour", ["color", "size"])
-    "did you mean 'color'? There are: color, size"
-    """
-    known = list(known)
-    folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1)
-    hint = f"did you mean {folded[near[0]]!r}? " if near else ""
-    return f"{hint}There are: {', '.join(known)}"
-
-
-def short(text: str, *, most: int = 60) -> str:
-    """The text, or its beginning where it is too long for a message."""
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
 def formats(values: Iterable[str]) -> list[str]:
     """The date formats that read every one of the values, the likelier first.
 
@@ -293,111 +254,10 @@ def _reads(value: str, pattern: str) -> bool:
     return True
 
 
-# --- reading YAML: every scalar stays the text that was typed, so that `00123` keeps its zeros
-
-
-@dataclass
-class _Doc:
-    """The lines of a YAML file by path of keys, and the problems found in it so far."""
-
-    shown: str
-    lines: dict[tuple, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, at: tuple, found: str, expected: str, mend: str) -> None:
-        line = self.lines.get(at)
-        where = f"{self.shown}, line {line}" if line else self.shown
-        self.problems.append(Problem(where, found, expected, mend))
-
-
-def _read(content: bytes, doc: _Doc):
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    if len(content) > _MOST_BYTES:
-        doc.add((), f"{len(content):,} bytes", "a mapping", "remove what does not belong there")
-        return None
-    try:
-        text = content.decode("utf-8-sig")
-        if not _is_plain(YAML(typ="safe", pure=True).parse(text), doc):
-            return None
-        node = YAML(typ="safe", pure=True).compose(text)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        doc.lines[()] = line
-        doc.add((), "a byte that is not UTF-8", "a file saved as UTF-8", "save it as UTF-8")
-    except MarkedYAMLError as error:
-        doc.lines[()] = error.problem_mark.line + 1
-        doc.add(
-            (),
-            f"not YAML: {error.problem}",
-            "`key: value` with matching brackets and quotes",
-            "look at this line and the one above; quote text with a colon, # or bracket",
-        )
-    except YAMLError as error:
-        doc.add((), f"not YAML: {error}".splitlines()[0], "plain text", "save it as plain text")
-    else:
-        return _plain(node, (), doc)
-    return None
-
-
-def _is_plain(events: Iterable, doc: _Doc) -> bool:
-    """Whether YAML has neither aliases, of which a few can stand for billions, nor tags or depth.
-
-    The first of them is noted, and nothing after it is looked at.
-    """
-    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
-
-    depth, levels = 0, f"at most {_DEEPEST} levels"
-    for event in events:
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if isinstance(event, AliasEvent):
-            wrong = f"the alias *{event.anchor}", "no aliases", "write the text out"
-        elif depth > _DEEPEST:
-            wrong = "brackets nested too deeply", levels, "write it plainly"
-        elif getattr(event, "tag", None):
-            wrong = f"the tag {event.tag}", "no tags", "remove it, and quote a text that begins so"
-        else:
-            continue
-        doc.lines[()] = event.start_mark.line + 1
-        doc.add((), *wrong)
-        return False
-    return True
-
-
-def _plain(node, at: tuple, doc: _Doc):
-    """The node as dict, list, text or None; notes lines and keys that stand twice."""
-    if node is None or node.tag == "tag:yaml.org,2002:null":
-        return None
-    if node.id == "scalar":
-        return node.value
-    if node.id == "sequence":
-        for i, item in enumerate(node.value):
-            doc.lines[*at, i] = item.start_mark.line + 1
-        return [_plain(item, (*at, i), doc) for i, item in enumerate(node.value)]
-    result = {}
-    for key, value in node.value:
-        if key.id != "scalar":
-            doc.lines[at] = key.start_mark.line + 1
-            doc.add(at, "a key in brackets", "a text as key", "quote it, if it is a text")
-            continue
-        path = (*at, str(key.value))
-        doc.lines[path], first = key.start_mark.line + 1, doc.lines.get(path)
-        if key.value in result:
-            doc.add(
-                path,
-                f"the key {key.value!r} stands twice (first in line {first})",
-                "each key once",
-                "remove one of them",
-            )
-        result[str(key.value)] = _plain(value, path, doc)
-    return result
-
-
 # --- from plain data to the mapping
 
 
-def _mapping(name: str, data: dict, doc: _Doc) -> Mapping:
+def _mapping(name: str, data: dict, doc: Document) -> Mapping:
     _known(data, _TOP_KEYS, (), doc)
     texts = {
         key: _text(data, key, (), doc, required=key == "title") or ""
@@ -423,7 +283,7 @@ def _mapping(name: str, data: dict, doc: _Doc) -> Mapping:
     )
 
 
-def _register(entry, doc: _Doc) -> tuple[tuple[str, str], ...]:
+def _register(entry, doc: Document) -> tuple[tuple[str, str], ...]:
     """The entry of the source register; a source without one is refused (ING-12)."""
     at = ("register",)
     expected = "; ".join(f"{kind}: {', '.join(rest)}" for kind, rest in REGISTER.items())
@@ -438,7 +298,7 @@ def _register(entry, doc: _Doc) -> tuple[tuple[str, str], ...]:
     return (("kind", kind or ""), *texts.items())
 
 
-def _period(entry, doc: _Doc) -> tuple[str, str] | None:
+def _period(entry, doc: Document) -> tuple[str, str] | None:
     if entry is None:
         return None
     at = ("period",)
@@ -452,7 +312,7 @@ def _period(entry, doc: _Doc) -> tuple[str, str] | None:
     return days
 
 
-def _retention(entry, doc: _Doc) -> tuple[tuple[str, int], ...]:
+def _retention(entry, doc: Document) -> tuple[tuple[str, int], ...]:
     """How many days the rows of a table may be kept; of a table that is not named, for ever.
 
     Customers are not removed by age: their names would stay in the vault.
@@ -471,7 +331,7 @@ def _retention(entry, doc: _Doc) -> tuple[tuple[str, int], ...]:
     return tuple((table, int(number)) for table, number in days.items())
 
 
-def _limits(entry, doc: _Doc) -> tuple[tuple[str, str, str], ...]:
+def _limits(entry, doc: Document) -> tuple[tuple[str, str, str], ...]:
     """What keeps an analysis from working on these data, whatever their figures say.
 
     A text alone means no; `{with care: TEXT}` leaves the analysis running.
@@ -496,7 +356,7 @@ def _limits(entry, doc: _Doc) -> tuple[tuple[str, str, str], ...]:
     return tuple(made)
 
 
-def _extended(entries, doc: _Doc) -> tuple[Column, ...]:
+def _extended(entries, doc: Document) -> tuple[Column, ...]:
     """Fields of customers that the source declares (ING-14); without a purpose none is read."""
     if entries is None:
         return ()
@@ -517,7 +377,7 @@ def _extended(entries, doc: _Doc) -> tuple[Column, ...]:
     return tuple(made)
 
 
-def _rules(entries, extended: tuple[Column, ...], doc: _Doc) -> tuple[Rule, ...]:
+def _rules(entries, extended: tuple[Column, ...], doc: Document) -> tuple[Rule, ...]:
     """Rules that the source adds to those of `crm.rules`."""
     if entries is None:
         return ()
@@ -540,7 +400,7 @@ def _rules(entries, extended: tuple[Column, ...], doc: _Doc) -> tuple[Rule, ...]
     return tuple(made)
 
 
-def _files(entries, extended: tuple[Column, ...], doc: _Doc) -> tuple[File, ...]:
+def _files(entries, extended: tuple[Column, ...], doc: Document) -> tuple[File, ...]:
     at = ("files",)
     if not isinstance(entries, list) or not entries:
         found = "no list of files below `files`"
@@ -553,7 +413,7 @@ def _files(entries, extended: tuple[Column, ...], doc: _Doc) -> tuple[File, ...]
     return files
 
 
-def _file(entry, extended: tuple[Column, ...], at: tuple, doc: _Doc) -> File:
+def _file(entry, extended: tuple[Column, ...], at: tuple, doc: Document) -> File:
     if not isinstance(entry, dict):
         doc.add(
             at,
@@ -581,7 +441,7 @@ def _file(entry, extended: tuple[Column, ...], at: tuple, doc: _Doc) -> File:
     )
 
 
-def _join(entry: dict, at: tuple, doc: _Doc) -> Join | None:
+def _join(entry: dict, at: tuple, doc: Document) -> Join | None:
     """The file that is joined to each row, as a web shop's orders to their lines."""
     if "join" not in entry:
         return None
@@ -595,7 +455,7 @@ def _join(entry: dict, at: tuple, doc: _Doc) -> Join | None:
     return Join(paths[0], on) if paths and on else None
 
 
-def _days(entry: dict, at: tuple, doc: _Doc) -> int:
+def _days(entry: dict, at: tuple, doc: Document) -> int:
     text = _text(entry, "refresh_days", at, doc) or "0"
     if not re.fullmatch(r"\d{1,5}", text):
         doc.add((*at, "refresh_days"), f"{text!r}", "a number of days", "write digits alone")
@@ -603,7 +463,7 @@ def _days(entry: dict, at: tuple, doc: _Doc) -> int:
     return int(text)
 
 
-def _paths(entry: dict, at: tuple, doc: _Doc) -> tuple[str, ...]:
+def _paths(entry: dict, at: tuple, doc: Document) -> tuple[str, ...]:
     paths = _list(entry, "path", at, doc)
     if not paths:
         doc.add(at, "no `path`", "the name of a file in the raw folder", "add `path: FILE`")
@@ -629,7 +489,7 @@ def _paths(entry: dict, at: tuple, doc: _Doc) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _only_for(entry: dict, key: str, suffixes, paths, at: tuple, doc: _Doc) -> str | None:
+def _only_for(entry: dict, key: str, suffixes, paths, at: tuple, doc: Document) -> str | None:
     text = _text(entry, key, at, doc)
     if text and paths and not any(p.lower().endswith(tuple(suffixes)) for p in paths):
         doc.add(
@@ -641,7 +501,7 @@ def _only_for(entry: dict, key: str, suffixes, paths, at: tuple, doc: _Doc) -> s
     return text
 
 
-def _delimiter(entry: dict, paths, at: tuple, doc: _Doc) -> str:
+def _delimiter(entry: dict, paths, at: tuple, doc: Document) -> str:
     text = _only_for(entry, "delimiter", TEXTS, paths, at, doc)
     if text is None:
         return ","
@@ -655,7 +515,7 @@ def _delimiter(entry: dict, paths, at: tuple, doc: _Doc) -> str:
     return text
 
 
-def _encoding(entry: dict, paths, at: tuple, doc: _Doc) -> str | None:
+def _encoding(entry: dict, paths, at: tuple, doc: Document) -> str | None:
     text = _only_for(entry, "encoding", TEXTS, paths, at, doc)
     if text is None:
         return None
@@ -674,7 +534,7 @@ def _encoding(entry: dict, paths, at: tuple, doc: _Doc) -> str | None:
     return info.name
 
 
-def _duplicates(entry: dict, table: str, at: tuple, doc: _Doc) -> str:
+def _duplicates(entry: dict, table: str, at: tuple, doc: Document) -> str:
     """What becomes of rows that repeat another in every column; of order lines it must be said."""
     if table in ("customers", "products") and "duplicates" in entry:
         found = f"`duplicates` for table {table!r}"
@@ -684,7 +544,7 @@ def _duplicates(entry: dict, table: str, at: tuple, doc: _Doc) -> str:
 
 
 def _feeds(
-    columns, table: str, extended: tuple[Column, ...], at: tuple, doc: _Doc
+    columns, table: str, extended: tuple[Column, ...], at: tuple, doc: Document
 ) -> tuple[Feed, ...]:
     if not isinstance(columns, dict) or not columns:
         doc.add(
@@ -717,7 +577,7 @@ def _feeds(
     return tuple(feeds)
 
 
-def _mapped_twice(feeds: list[Feed], at: tuple, doc: _Doc) -> None:
+def _mapped_twice(feeds: list[Feed], at: tuple, doc: Document) -> None:
     """A column may feed two fields only where one of them reads a code out of it."""
     uses = Counter(feed.column for feed in feeds if feed.column)
     for column, count in uses.items():
@@ -732,7 +592,7 @@ def _mapped_twice(feeds: list[Feed], at: tuple, doc: _Doc) -> None:
             )
 
 
-def _feed(column: Column, entry, at: tuple, doc: _Doc) -> Feed:
+def _feed(column: Column, entry, at: tuple, doc: Document) -> Feed:
     if entry and isinstance(entry, str):
         return Feed(column.name, column=entry)
     if not isinstance(entry, dict):
@@ -747,7 +607,7 @@ def _feed(column: Column, entry, at: tuple, doc: _Doc) -> Feed:
     return feed
 
 
-def _read_feed(column: Column, entry: dict, at: tuple, doc: _Doc) -> Feed:
+def _read_feed(column: Column, entry: dict, at: tuple, doc: Document) -> Feed:
     return Feed(
         column.name,
         column=_text(entry, "column", at, doc),
@@ -852,7 +712,7 @@ def _known(
     data: dict,
     keys: Iterable[str],
     at: tuple,
-    doc: _Doc,
+    doc: Document,
     *,
     what: str = "key",
     expected: str = "one of the keys there are",
@@ -862,7 +722,7 @@ def _known(
             doc.add((*at, key), f"unknown {what} {key!r}", expected, did_you_mean(key, keys))
 
 
-def _text(data: dict, key: str, at: tuple, doc: _Doc, *, required: bool = False) -> str | None:
+def _text(data: dict, key: str, at: tuple, doc: Document, *, required: bool = False) -> str | None:
     value = data.get(key)
     if isinstance(value, (dict, list)):
         doc.add(
@@ -880,7 +740,13 @@ def _text(data: dict, key: str, at: tuple, doc: _Doc, *, required: bool = False)
 
 
 def _choice(
-    data: dict, key: str, choices: Iterable[str], at: tuple, doc: _Doc, *, required: bool = False
+    data: dict,
+    key: str,
+    choices: Iterable[str],
+    at: tuple,
+    doc: Document,
+    *,
+    required: bool = False,
 ) -> str | None:
     value = _text(data, key, at, doc, required=required)
     if value and value not in choices:
@@ -893,7 +759,7 @@ def _choice(
     return value
 
 
-def _list(data: dict, key: str, at: tuple, doc: _Doc) -> list[str]:
+def _list(data: dict, key: str, at: tuple, doc: Document) -> list[str]:
     """The texts of a list, or a single text as a list of one."""
     value = data.get(key)
     items = value if isinstance(value, list) else [] if value is None else [value]
@@ -908,7 +774,7 @@ def _list(data: dict, key: str, at: tuple, doc: _Doc) -> list[str]:
     return texts
 
 
-def _pairs(data: dict, key: str, at: tuple, doc: _Doc) -> tuple[tuple[str, str], ...]:
+def _pairs(data: dict, key: str, at: tuple, doc: Document) -> tuple[tuple[str, str], ...]:
     value = data.get(key)
     if value is None and key not in data:
         return ()

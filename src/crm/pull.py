@@ -43,8 +43,9 @@ from http.client import HTTPException
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from crm import wording
-from crm.mapping import Problem, SourceError, _Doc, _read, did_you_mean
+from crm import document, wording
+from crm.document import Document, Problem, did_you_mean
+from crm.mapping import SourceError
 from crm.raw import Number, dump
 
 _SQL_KEYS = ("into", "sql", "url", "timezone")
@@ -136,7 +137,7 @@ def pull(source: str | Path, raw: str | Path) -> list[Pulled]:
         The folder of its raw files, `data/raw/<name>`.
     """
     source, raw = Path(source), Path(raw)
-    doc = _Doc(f"data/sources/{source.resolve().name}/pull.yaml")
+    doc = Document(f"data/sources/{source.resolve().name}/pull.yaml")
     entries = _entries(source / "pull.yaml", doc)
     if doc.problems:
         raise SourceError(*doc.problems)
@@ -150,7 +151,7 @@ def pull(source: str | Path, raw: str | Path) -> list[Pulled]:
         ]
 
 
-def _pulled(entry: dict, number: int, aside: Path, doc: _Doc) -> int:
+def _pulled(entry: dict, number: int, aside: Path, doc: Document) -> int:
     secrets = _Secrets()
     fetch = _from_database if "sql" in entry else _from_api
     try:
@@ -184,10 +185,10 @@ def _same(one: Path, other: Path) -> bool:
 # --- pull.yaml
 
 
-def _entries(path: Path, doc: _Doc) -> list[dict]:
+def _entries(path: Path, doc: Document) -> list[dict]:
     """The entries of the file; what is wrong with them is noted in `doc`."""
     try:
-        data = _read(path.read_bytes(), doc)
+        data = document.load(path, doc)
     except FileNotFoundError:
         mend = "write it, as the text at the top of src/crm/pull.py shows"
         doc.add((), "the file is not there", "what to fetch from where", mend)

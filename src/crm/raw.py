@@ -39,7 +39,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 
-from crm.mapping import File, Problem, SourceError, did_you_mean, fields
+from crm.document import Problem, did_you_mean
+from crm.mapping import File, SourceError, fields
 from crm.tables import STRIDE
 
 LINE, KEY = "#line", "#key"  # the row in the file, and what files are joined by

@@ -10,7 +10,7 @@ rules RFM-03…06 and RFM-10, tested in that order, so each customer has exactly
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -86,10 +86,16 @@ def measure(
 def score(
     raw: pd.DataFrame,
     *,
-    method: str = "anchor",
-    r_anchors: list = ((0, 100), (11, 90), (56, 70), (108, 30), (180, 0)),
-    f_anchors: list = ((0, 0), (1, 25), (4, 65), (9, 85), (15, 100)),
-    m_anchors: list = ((0, 0), (800, 20), (2500, 40), (15000, 88), (30000, 100)),
+    method: Literal["anchor", "percentile"] = "anchor",
+    r_anchors: list[tuple[float, float]] = ((0, 100), (11, 90), (56, 70), (108, 30), (180, 0)),
+    f_anchors: list[tuple[float, float]] = ((0, 0), (1, 25), (4, 65), (9, 85), (15, 100)),
+    m_anchors: list[tuple[float, float]] = (
+        (0, 0),
+        (800, 20),
+        (2500, 40),
+        (15000, 88),
+        (30000, 100),
+    ),
 ) -> pd.DataFrame:
     """`raw` with `r_score`, `f_score`, `m_score` (0–100) and the text `rfm` (RFM-02, RFM-18).
 

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from crm.document import Problem, did_you_mean
 from crm.project import (
     ProjectError,
     Spec,
@@ -23,6 +24,7 @@ from crm.project import (
     load_params,
     load_specs,
     params_problems,
+    settings,
 )
 
 CELL_LIMIT = 3600  # seconds that one cell may take before the run is ended
@@ -52,10 +54,10 @@ def run(options) -> int:
     params = load_params(root)
     problems = params_problems(root, params)
     if problems:
-        raise ProjectError("\n".join(problems))
+        raise ProjectError("\n".join(map(str, problems)))
+    specs = load_specs(root, settings(params)["source"])
     if options.name is None:
         return _everything(root)
-    specs = load_specs(root, params["run"]["source"])
     if options.name not in specs:
         raise ProjectError(f"no stage {options.name!r} in dvc.yaml; it has {sorted(specs)}")
     spec = specs[options.name]
@@ -230,18 +232,27 @@ def _site(root: Path, params: dict) -> int:
     """Render every page; metrics below their floor fail first."""
     from crm.site import build
 
-    below = []
-    for stage, floors in (params.get("floors") or {}).items():
-        metrics = json.loads((root / f"reports/metrics/{stage}.json").read_text(encoding="utf-8"))
-        below += [
-            f"floors: {stage}.{key} is {metrics.get(key)}, below its floor {floor}"
-            for key, floor in floors.items()
-            if not (metrics.get(key) or 0) >= floor
-        ]
+    floors = params.get("floors", {})
+    below = [line for stage in floors for line in _below(root, stage, floors[stage])]
     if below:
         raise ProjectError("\n".join(below))
     build(root, language=params["run"]["language"])
     return 0
+
+
+def _below(root: Path, stage: str, floors: dict) -> list[str]:
+    """Metrics of a stage that do not reach their floors, or are no numbers."""
+    path = root / f"reports/metrics/{stage}.json"
+    if not path.exists():
+        mend = did_you_mean(stage, sorted(file.stem for file in path.parent.glob("*.json")))
+        found = f"floors.{stage}, which has no metrics"
+        return [str(Problem("params.yaml", found, "a stage that has some", mend))]
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    return [
+        f"floors: {stage}.{key} is {metrics.get(key)}, below its floor {floor}"
+        for key, floor in floors.items()
+        if not isinstance(metrics.get(key), int | float) or metrics[key] < floor
+    ]
 
 
 # ---- sources -----------------------------------------------------------------------------
@@ -279,7 +290,7 @@ def simulate(options) -> int:
     """`crm simulate --customers N --into NAME`: an invented company of any size as a source."""
     root = find_root()
     _source_named(root, options.into)
-    seed = load_params(root)["run"]["seed"]
+    seed = settings(load_params(root))["seed"]
     _write_company(root, options.into, customers=options.customers, seed=seed)
     sys.stdout.write(
         f"wrote data/raw/{options.into} and what was planted, data/truth/{options.into}; "

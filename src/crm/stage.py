@@ -27,14 +27,17 @@ from typing import TYPE_CHECKING
 
 from crm import wording
 from crm.project import (
+    NOTEBOOK,
     ProjectError,
     Spec,
     find_root,
     load_params,
     load_specs,
     merged,
+    module_path,
     read_yaml,
     section_problems,
+    settings,
     signatures,
     table_name,
 )
@@ -84,23 +87,29 @@ class Stage:
         self.name = name
         self.root = find_root()
         everything = load_params(self.root)
-        self.run = everything.get("run", {})
+        self.run = settings(everything)
         self.vault = everything.get("vault", {})
         specs = load_specs(self.root, self.run["source"])
         if name not in specs:
             raise ProjectError(f"no stage {name!r} in dvc.yaml; it has {sorted(specs)}")
         self.spec: Spec = specs[name]
-        section = everything.get(self.spec.module, {})
-        self.params = merged(section, params)
-        wrong = section_problems(self.root, self.spec.module, self.params) if self.params else []
-        if wrong:
-            raise ProjectError("; ".join(wrong))
+        self.params = self._checked(everything.get(self.spec.module, {}), params or {})
         if "data/staged/run.json" in self.spec.deps:
             self.run = self.run | json.loads((self.root / "data/staged/run.json").read_text())
         self._metrics: dict = {}
         self._candidates: list[dict] = []
         self.written: dict[str, int] = {}  # rows of each table written so far
         self._holds = 0
+
+    def _checked(self, section: dict, given: dict) -> dict:
+        """The section of params.yaml overridden by what the notebook was given, both checked."""
+        wrong = []
+        for params, where in ((section, "params.yaml"), (given, NOTEBOOK)):
+            if params != {}:
+                wrong += section_problems(self.root, self.spec.module, params, where)
+        if wrong:
+            raise ProjectError("\n".join(map(str, wrong)))
+        return merged(section, given)
 
     # ---- what the run is about -------------------------------------------------------------
 
@@ -396,8 +405,7 @@ class Stage:
 
     def facts(self) -> dict:
         """What the stage reads, is told and writes, as plain data."""
-        module = self.root / "src/crm" / f"{self.spec.module}.py"
-        defaults = signatures(module) if module.exists() else {}
+        known = signatures(module_path(self.root, self.spec.module)) if self.params else {}
         params = []
         for function, keywords in self.params.items():
             for key, value in keywords.items():
@@ -405,7 +413,7 @@ class Stage:
                     {
                         "name": f"{function}.{key}",
                         "value": json.loads(_json(value)),
-                        "default": json.loads(_json(defaults[function].get(key))),
+                        "default": json.loads(_json(known[function][key].default)),
                     }
                 )
         return {

@@ -12,8 +12,11 @@ from crm.project import (
     flattened,
     load_params,
     load_specs,
+    merged,
     params_problems,
+    parse_yaml,
     read_yaml,
+    settings,
 )
 
 BASE = "demo"  # the source of the committed params.yaml
@@ -33,8 +36,9 @@ def use(root: Path, name: str) -> str:
         the last `crm use` (the keys are named).
     """
     folder = _folder(root, name)
+    is_base = settings(load_params(root))["source"] == BASE
     current = _text(root / "params.yaml")
-    base = _base_text(root, current)
+    base = current if is_base else _base_text(root, current)
     text = base if name == BASE else _overridden(root, base, folder)
     if name != BASE:  # kept aside first: whatever happens then, the base is not lost
         (root / KEPT).parent.mkdir(exist_ok=True)
@@ -61,13 +65,13 @@ def check(root: Path, name: str) -> tuple[list[str], str]:
     folder = _folder(root, name)
     loaded, problems = mapping.check(folder / "mapping.yaml")
     found, told = [str(problem) for problem in problems], []
-    where = f"data/sources/{name}/params.yaml"
-    wrong = params_problems(root, _overrides(folder))
-    found += [problem.replace("params.yaml", where, 1) for problem in wrong]
+    base, over = load_params(root), _overrides(folder)
+    wrong = params_problems(root, base) + params_problems(root, over, _shown(folder))
+    found += map(str, wrong)
     if loaded and not problems:
         con = engine.connect(spill=root / ".crm/spill")
         try:
-            options = {} if wrong else _reading(root, folder)
+            options = {} if wrong else merged(base, over).get("ingest", {}).get("read", {})
             reading = ingest.read(con, loaded, root / "data/raw" / name, **options)
             told = notes(con, reading)
         except mapping.SourceError as error:
@@ -102,12 +106,6 @@ def notes(con, reading) -> list[str]:
         f"note: {file} ({table}): no field names {', '.join(columns)}: not read"
         for (table, file), columns in unused
     ]
-
-
-def _reading(root: Path, folder: Path) -> dict:
-    """What params.yaml and the source say of how the files are read."""
-    found = dict((load_params(root).get("ingest") or {}).get("read") or {})
-    return found | ((_overrides(folder).get("ingest") or {}).get("read") or {})
 
 
 def draft(root: Path, name: str, files: list[Path]) -> str:
@@ -168,10 +166,8 @@ def _text(path: Path) -> str:
 
 
 def _base_text(root: Path, current: str) -> str:
-    """The base's text: the current one, or the one kept aside if nobody edited since."""
+    """The text of the base, kept aside while another source is in use and nobody edits."""
     kept, written = root / KEPT, root / WRITTEN
-    if read_yaml(root / "params.yaml")["run"]["source"] == BASE:
-        return current
     if not kept.exists() or not written.exists():
         raise ProjectError(
             "params.yaml names another source, but the text to go back to is not in .crm: "
@@ -191,9 +187,14 @@ def _edited(root: Path, written: Path) -> str:
     return ", ".join(keys) or "only comments or blanks"
 
 
+def _shown(folder: Path) -> str:
+    """How messages name the overrides of a source."""
+    return f"data/sources/{folder.name}/params.yaml"
+
+
 def _overrides(folder: Path) -> dict:
     path = folder / "params.yaml"
-    return (read_yaml(path) or {}) if path.exists() else {}
+    return read_yaml(path, _shown(folder)) if path.exists() else {}
 
 
 def _overridden(root: Path, base: str, folder: Path) -> str:
@@ -201,15 +202,18 @@ def _overridden(root: Path, base: str, folder: Path) -> str:
     from ruamel.yaml import YAML
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+    from crm import mapping
+
+    given = parse_yaml(base, "params.yaml"), _overrides(folder)  # within bounds, or this raises
+    problems = params_problems(root, given[0]) + params_problems(root, given[1], _shown(folder))
+    if problems:  # before a new source gets its keys
+        raise ProjectError("\n".join(map(str, problems)))
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 99
     document = yaml.load(base)
-    over = folder / "params.yaml"
-    _write_into(document, (yaml.load(over) if over.exists() else None) or {})
-    problems = params_problems(root, document)
-    if problems:  # before a new source gets its keys
-        raise ProjectError(f"data/sources/{folder.name}/params.yaml: " + "\n".join(problems))
-    public = read_yaml(folder / "mapping.yaml").get("public") is True
+    if given[1]:
+        _write_into(document, yaml.load(folder / "params.yaml"))
+    public = mapping.load(folder / "mapping.yaml").public
     prints = vault.keys(folder, public=public, create=True).fingerprints()
     prints = {which: DoubleQuotedScalarString(text) for which, text in prints.items()}
     _write_into(document, {"run": {"source": folder.name}, "vault": prints})
