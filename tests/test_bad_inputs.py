@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import tempfile
 from html.parser import HTMLParser
@@ -21,33 +20,24 @@ from crm.site import blocks
 from crm.site.pages import _environment
 from crm.site.text import Writer
 
-if not os.environ.get("CRM_NIGHTLY"):
-    pytest.skip("the catalogue of bad inputs runs in `make nightly`", allow_module_level=True)
-
-PARTS = re.compile(r"data/(raw|sources)/shop/.+?: .+; expected .+; .+")  # those of a Problem
-ALONE = ("mapping", "params", "pull")  # their kinds have a source each
+PARTS = re.compile(  # those of a Problem
+    r"(data/(raw|sources)/shop/.+?|(params|dvc)\.yaml.*?): .+; expected .+; .+"
+)
+ALONE = ("mapping", *bad.WRITTEN)  # their kinds have a source each
 
 
 def named(cases: list[tuple[Kind, str]]) -> list:
-    return [pytest.param(k, f, id=f"{k.slug}-{f}", marks=pending(k)) for k, f in cases]
-
-
-def pending(kind: Kind) -> list:
-    """The mark of a kind that shows a known defect."""
-    if kind.name not in bad.PENDING:
-        return []
-    is_tried = kind.name not in bad.HANGS
-    return [pytest.mark.xfail(strict=True, run=is_tried, reason="a known defect")]
+    return [pytest.param(k, f, id=f"{k.slug}-{f}") for k, f in cases]
 
 
 READ = [(k, f) for k, f in bad.cases() if not isinstance(k.outcome, Message)]
 
 
-def assert_clear(line: str, form: str = "") -> None:
+def assert_clear(line: str) -> None:
     """File, place, what was found, what was expected and how to mend it, on one line."""
     assert line.isprintable()
     assert len(line) < 1_200, line
-    assert form == "params" or PARTS.fullmatch(line), line  # those name their file and key
+    assert PARTS.fullmatch(line), line
 
 
 # --- the catalogue
@@ -59,7 +49,7 @@ def test_a_bad_source_ends_in_a_clear_message(kind, form):
     assert len(said) == kind.outcome.count, said
     assert any(all(word in line for word in kind.outcome.words) for line in said), said
     for line in said:
-        assert_clear(line, form)
+        assert_clear(line)
 
 
 @pytest.mark.parametrize(("kind", "form"), named([c for c in READ if c[1] not in ALONE]))
@@ -113,7 +103,6 @@ def test_the_page_of_the_catalogue_is_current():
 def test_there_are_at_least_sixty_kinds_each_named_once():
     names = [kind.name for kind in bad.KINDS]
     assert len(set(names)) == len(names) >= 60
-    assert set(names) >= bad.PENDING >= bad.HANGS
 
 
 # --- anything

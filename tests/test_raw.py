@@ -15,6 +15,7 @@ import pytest
 import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from locked import locked
 
 from crm import raw
 from crm.mapping import Feed, File, Join, SourceError
@@ -395,14 +396,25 @@ def test_a_long_text_that_many_cells_share_is_refused(folder):
 def test_what_is_no_workbook_of_today_is_named(folder):
     ole = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5_000)
     folder.write("old.xlsx", ole)
-    folder.write("locked.xlsx", ole + "EncryptedPackage".encode("utf-16-le") + bytes(100))
     folder.write("text.xlsx", "a,b\n1,2\n")
     with zipfile.ZipFile(folder.path / "other.xlsx", "w") as made:
         made.writestr("word/document.xml", "<x/>")
     assert ": it is an old workbook (.xls), so it cannot be" in folder.message("old.xlsx")
-    assert ": it is locked by a password, so it" in folder.message("locked.xlsx")
     for name in ("text.xlsx", "other.xlsx"):
         assert ": it cannot be read as .xlsx; expected a workbook" in folder.message(name)
+
+
+@pytest.mark.parametrize("size", [10_000, 3_000_000])
+def test_a_workbook_under_a_password_is_named_however_large_it_is(folder, size):
+    folder.write("locked.xlsx", locked(b"PK\x03\x04" + bytes(size), "secret"))
+    said = folder.message("locked.xlsx")
+    assert ": it is protected by a password, so it cannot be read; expected" in said
+    assert "take the password off" in said
+
+
+def test_an_old_file_whose_header_is_nonsense_is_a_message(folder):
+    folder.write("old.xlsx", b"\xd0\xcf\x11\xe0" + b"\xff" * 600)
+    assert ": it is an old workbook (.xls)" in folder.message("old.xlsx")
 
 
 def test_a_damaged_part_of_a_workbook_is_a_message(folder):

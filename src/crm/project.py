@@ -265,7 +265,8 @@ def signatures(module: Path) -> dict[str, dict[str, Keyword]]:
 def module_path(root: Path, name: str) -> Path:
     """The file that holds the public functions of a module or package of `crm`."""
     package = root / "src/crm" / name / "__init__.py"
-    return package if package.exists() else root / "src/crm" / f"{name}.py"
+    path = package if package.exists() else root / "src/crm" / f"{name}.py"
+    return path.resolve()  # a link to a module that was read before is the same one
 
 
 def params_problems(root: Path, params: dict, where: str = "params.yaml") -> list[Problem]:

@@ -237,7 +237,9 @@ def _open(con, entry: File, name: str, folder: str | Path, path: str) -> Raw:
     file = Path(folder) / path
     openers = {".parquet": _parquet, ".xlsx": _xlsx, **dict.fromkeys(_JSON, _json)}
     try:
-        if not file.stat().st_size:
+        with file.open("rb") as start:  # libraries do not tell what may not be read
+            is_empty = not start.read(1)
+        if is_empty:
             raise SourceError(_empty(raw))
         raw = openers.get(raw.suffix, _csv)(file, entry, raw)
     except _Unreadable as bad:
@@ -863,6 +865,12 @@ def _not_a_book(found: str = "it cannot be read as .xlsx") -> _Unreadable:
     return _Unreadable(found, "a workbook without password", mend)
 
 
+def _locked() -> _Unreadable:
+    found = "it is protected by a password, so it cannot be read"
+    mend = "open it in a spreadsheet, take the password off and save it as .xlsx"
+    return _Unreadable(found, "a workbook without password", mend)
+
+
 def _book(file: Path) -> CalamineWorkbook:
     try:
         return CalamineWorkbook.from_path(file)
@@ -875,9 +883,9 @@ def _bounded(file: Path) -> None:
     with file.open("rb") as start:
         head = start.read(_HEAD)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
-        locked = "EncryptedPackage".encode("utf-16-le") in head + _tail(file)
-        what = "it is locked by a password" if locked else "it is an old workbook (.xls)"
-        raise _not_a_book(f"{what}, so it cannot be read as .xlsx")
+        if "EncryptedPackage".encode("utf-16-le") in _directory(file, head):
+            raise _locked()
+        raise _not_a_book("it is an old workbook (.xls), so it cannot be read as .xlsx")
     try:
         with zipfile.ZipFile(file) as book:
             sizes = [(part.file_size, part.compress_size) for part in book.infolist()]
@@ -893,11 +901,12 @@ def _bounded(file: Path) -> None:
         )
 
 
-def _tail(file: Path) -> bytes:
-    """The end of a file, where the directory of an old one may lie."""
-    with file.open("rb") as end:
-        end.seek(max(0, file.stat().st_size - _BLOCK))
-        return end.read()
+def _directory(file: Path, head: bytes) -> bytes:
+    """The names of what an old file or a locked one holds, which lie where its header says."""
+    first, power = int.from_bytes(head[48:52], "little"), int.from_bytes(head[30:32], "little")
+    with file.open("rb") as names:
+        names.seek(min((first + 1) << min(power, 12), file.stat().st_size))
+        return names.read(_HEAD)
 
 
 @functools.cache
