@@ -38,7 +38,8 @@ def con():
 def order_lines(con, text: str, **same) -> ibis.Table:
     """Order lines as they arrived; the amount is computed where it is not written."""
     lines = literal(con, "staged/order_lines", text, source="shop", **same)
-    product = (lines.quantity * lines.unit_price).cast("float64").cast("decimal(18, 4)")
+    quantity, price = (lines[c].cast("decimal(22, 4)") for c in ("quantity", "unit_price"))
+    product = (quantity * price).try_cast("decimal(18, 4)")
     return lines.mutate(amount=lines.amount.fill_null(product))
 
 
@@ -197,6 +198,7 @@ ONE_OF_EACH = """
 14  K  return      1  mug   0  5.00    2023-01-02
 15  L  sale        1  mug   1  5.00    2024-01-01
 16  M  sale        1  mug   1  0.01    2023-01-02
+17  N  sale        1  mug   9999999999  99999  2023-01-02
 """
 STRICT = Source(period=("2023-01-01", "2023-12-31"), test_accounts=("T",))
 
@@ -208,7 +210,7 @@ def test_each_reason_has_its_line(reasons):
         5: "quantity not above zero", 6: "order of two customers", 7: "order of two customers",
         8: "duplicate", 9: "test account", 10: "order_id missing", 11: "quantity missing",
         12: "unit_price missing", 13: "ordered_at missing", 14: "quantity is zero",
-        15: "outside the period", 16: "test amount",
+        15: "outside the period", 16: "test amount", 17: "amount missing",
     }  # fmt: skip
     keep_back = {rule.id for rule in rules.of("order_lines") if rule.action != "flag"}
     assert set(given.values()) == keep_back
@@ -223,6 +225,14 @@ def test_a_line_without_a_required_field_is_quarantined_and_the_field_is_named(c
     torn = lines.mutate(**{field: ibis.null(lines[field].type())})
     judged = clean.judge(torn, clean.duplicates(torn).filter(False), source=LINES)
     assert found(con, judged, "fate", "reason") == [("quarantined", f"{field} missing")]
+
+
+def test_an_amount_that_overflows_breaks_one_rule_and_a_missing_price_another(con, arrive):
+    _, judged = arrive("1 A sale 1 mug 9999999999 99999 2023-01-02\n2 B sale 1 mug 1 - 2023-01-02")
+    rows = clean.suspects("order_lines", judged, LINES)
+    assert found(con, rows, "line", "broken") == [
+        (1, ["amount missing"]), (2, ["unit_price missing"]),
+    ]  # fmt: skip
 
 
 def test_a_line_without_a_customer_is_kept(reasons):
@@ -867,7 +877,7 @@ def test_the_ledger_of_all_tables_agrees_with_what_is_written(con, cleaned):
     booked = done.frame(done.out("clean/ledger"))
     rows = booked.groupby("table")["rows"].sum().to_dict()
     assert rows == {
-        "order_lines": 17, "customers": 3, "products": 3, "events": 11, "touchpoints": 4,
+        "order_lines": 18, "customers": 3, "products": 3, "events": 11, "touchpoints": 4,
         "reviews": 2,
     }  # fmt: skip
     assert booked.loc[booked["fate"] == "quarantined", "rows"].sum() == done.written["quarantine"]

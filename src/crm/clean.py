@@ -771,7 +771,11 @@ def _line_marks(joined: ibis.Table, source: Source) -> dict[str, ibis.Value]:
     """Which order lines break the rules that are found elsewhere."""
     accounts = list(source.test_accounts)
     of_test = joined.customer_key.isin(accounts) if accounts else ibis.literal(False)
-    made = {"test account": of_test.fill_null(False)}
+    both = joined.quantity.notnull() & joined.unit_price.notnull()
+    made = {
+        "test account": of_test.fill_null(False),
+        "amount missing": joined.amount.isnull() & both,
+    }
     if "twice" in joined.columns:
         made["duplicate"] = joined.twice.notnull()
         made |= {

@@ -190,6 +190,8 @@ _ORDER_LINES = [
     *(_wrong(f"{field} missing", "order_lines", field, "present", requirement="CLN-06",
              why=f"a line needs its {field}")
       for field in ("order_id", "product_id", "quantity", "unit_price", "ordered_at")),
+    _wrong("amount missing", "order_lines", "amount", FOUND,
+           why="quantity × price has more than 14 digits, so one of them is wrong"),
     _wrong("price below zero", "order_lines", "unit_price", "at_least", "0",
            requirement="CLN-02", why="an amount may not be negative; a refund is a return (Q-16)"),
     _wrong("quantity not above zero", "order_lines", "quantity", "above", "0", **_SALE,
