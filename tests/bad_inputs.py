@@ -598,17 +598,35 @@ for _name, _column, _value in (
     ("characters beyond the basic plane", "Name", "𠮷野 𝔐ug"),
     ("control characters in a cell", "Name", "m\x07u\x1bg"),
     ("a line break in a customer's key", "Who", "K\n1"),
-    ("a zero-width character within a key", "Who", "K\u200b1"),
     ("a key with leading zeros", "Who", "00123"),
     ("a key like a number with an exponent", "Who", "1E5"),
-    ("the text NULL in a key", "Who", "NULL"),
+    ("the text NA in a key, which may be a code", "Who", "NA"),
+    ("a key that only begins like a word for nothing", "Who", "nana-none"),
     ("a cell of 30,000 characters", "Name", "x" * 30_000),
 ):
     cell(_name, _column, _value,
          AsIs({"Name": "product_name", "Who": "customer_key"}[_column], _value))
 cell("a cell of 1 MB", "Name", "x" * 1_000_000, AsIs("product_name", "x" * 1_000_000),
      ("parquet", "json"))
-cell("zero-width characters around a key", "Who", "\ufeffK1\u200b", AsIs("customer_key", "K1"))
+for _name, _value in (
+    ("zero-width characters around a key", "\ufeffK1\u200b"),
+    ("a zero-width character within a key", "K\u200b1"),
+    ("a joiner and a soft hyphen within a key", "\u2060K\u200d\u00ad1"),
+    ("marks of direction around a key", "\u202aK1\u202c\u200e"),
+    ("blanks of other languages around a key", "\u2003\u3000K1\u00a0\u2028"),
+):
+    cell(_name, "Who", _value, AsIs("customer_key", "K1"))
+for _word in ("NULL", "(null)", "<NULL>", "N/A", "#N/A", "<NA>", "NaN", "None", "nil", "\\N", "-",
+              "--", "—", "无", "空", "暂无", " Null\u200b", "nu\u200bll"):
+    cell(f"the word {_word} for no customer", "Who", _word, AsIs("customer_key", None))
+cell("a word for nothing in a required key", "Order", "NULL", Quarantine("order_id missing"))
+cell("a word for nothing as a product", "Item", "#N/A", Quarantine("product_id missing"))
+cell("a word for nothing as a customer's own key", "id", "None",
+     Quarantine("customer_key missing"))
+cell("a word for nothing in a name, which may be one", "Name", "None",
+     AsIs("product_name", "None"))
+cell("zero-width characters around a name", "Name", "\u200d\u200b 😀\u200d👩 \u2060",
+     AsIs("product_name", "😀\u200d👩"))
 cell("names of people from right to left", "town", "القاهرة", AsIs("city", "القاهرة"))
 
 

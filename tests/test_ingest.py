@@ -228,6 +228,17 @@ def test_blank_cells_are_empty_and_no_problem(shop):
     assert frame[["quantity", "unit_price", "ordered_at", "customer_key"]].isna().all().all()
 
 
+def test_words_for_nothing_are_empty_keys_and_neither_unread_nor_a_problem(shop):
+    shop.csv(HEAD, *(f"{i},A,1,1,2024-01-05,{word}" for i, word in enumerate(
+        ["NULL", "n/a", "-", "\u65e0", "nul\u200bl", "NULL1", "NA", "K\u200b1"], 1
+    )))  # fmt: skip
+    shop.map()
+    frame = shop.staged()
+    assert frame["customer_key"].isna().tolist() == [True] * 5 + [False] * 3
+    assert frame["customer_key"].tolist()[5:] == ["NULL1", "NA", "K1"]
+    assert frame["order_id"].tolist() == [str(i) for i in range(1, 9)]
+
+
 def test_rows_without_any_value_are_left_out_and_lines_stay_right(shop):
     shop.csv(HEAD, ROWS[0], ",,,,,", ROWS[1])
     shop.map()

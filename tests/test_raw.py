@@ -549,6 +549,13 @@ def test_the_columns_of_a_second_file_are_joined_by_its_key(folder):
     ]
 
 
+def test_keys_are_joined_without_what_nobody_sees(folder):
+    folder.write("lines.csv", "no,item\n\u200b1\u3000,A\n2\u00ad3,B\n")
+    folder.write("orders.csv", "no,who\n\u20031\u200e,K1\n\ufeff2\u200d3,K2\n")
+    rows = folder.rows("lines.csv", join=Join("orders.csv", "no"))
+    assert [(item, who) for _, _, item, who in rows] == [("A", "K1"), ("B", "K2")]
+
+
 def test_files_of_two_kinds_are_joined(folder):
     pq.write_table(pa.table({"no": [1, 2], "item": ["A", "B"]}), folder.path / "lines.parquet")
     sheet(folder.path / "orders.xlsx", [["no", "who"], [1, "K1"]])

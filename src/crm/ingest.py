@@ -39,14 +39,33 @@ from crm.mapping import (
     formats,
     short,
 )
-from crm.raw import LINE, PLACE, Raw, broken_rows, find, fresh, more, not_whole, open_file
+from crm.raw import (
+    BLANK,
+    INVISIBLE,
+    LINE,
+    PLACE,
+    Raw,
+    broken_rows,
+    find,
+    fresh,
+    more,
+    not_whole,
+    open_file,
+)
 from crm.tables import PERSONAL_STATUSES, STRIDE, Column, Table, lookup, moment
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DEFAULTS = {"kind": "sale"}  # of order lines
-_BLANKS = " \t\r\n\v\f\u00a0\u3000\u200b\ufeff"
+# a key of one of these words would make one customer, order or product of all that have none;
+# `NA` is not among them: it is a code in many systems (Namibia, North America)
+_WORDS = (
+    "null", "(null)", "<null>", "n/a", "#n/a", "<na>", "nan", "none", "nil", "\\n", "-", "--", "—",
+    "无", "空", "暂无",
+)  # fmt: skip
+_NOTHING = f"(?i){'|'.join(map(re.escape, _WORDS))}"
+_CODES = (("0", "<"), ("=", "N"), ("O", "\\"), ("]", "n"), ("o", "{"))  # no word begins so
 _WIDE, _NARROW = (
     "０１２３４５６７８９．，－＋／：",
     "0123456789.,-+/:",
@@ -68,10 +87,6 @@ _CONTACTS = (  # what people write into free text, and what stands there instead
     (r"(\+86[- ]?|\b86[- ]?|\b)1\d{2}[- ]?\d{4}[- ]?\d{4}\b", "[phone]"),
     (r"[\w.+-]+@[\w-]+(\.[\w-]+)+", "[e-mail]"),
 )
-
-
-@ibis.udf.scalar.builtin(name="trim", signature=(("string", "string"), "string"))
-def _trim_any(text, blanks): ...
 
 
 @ibis.udf.scalar.builtin(name="translate", signature=(("string", "string", "string"), "string"))
@@ -377,7 +392,7 @@ def _converted(con, one: Opened, extended: tuple[Column, ...]) -> Opened:
         value = _read(cells[feed.column], feed, columns[feed.field])
         made[f"#{feed.field}"] = value
         if _can_fail(feed, columns[feed.field]):
-            text = _text(cells[feed.column])
+            text = _told(cells[feed.column], columns[feed.field])
             made[f"#unread {feed.field}"] = value.isnull().ifelse(text, None)
     if one.entry.table == "customers":
         statuses = _statuses(cells, {feed.field: feed for feed in judged})
@@ -594,9 +609,10 @@ def _trimmed(value: Value) -> Value:
     """Text without blanks around it, empty if nothing is left; any other value as it is."""
     if not value.type().is_string():
         return value
-    # most cells need no trimming, which costs five times as much as to see it
+    # most cells need no trimming, which costs three times as much as to see it
     is_plain = _is_whole(value, "[!-~]([ -~]*[!-~])?")
-    return is_plain.ifelse(value, _trim_any(value, _BLANKS)).nullif("")
+    trimmed = _replace_all(value, f"^[{BLANK}]+|[{BLANK}]+$", "", "g")
+    return is_plain.ifelse(value, trimmed).nullif("")
 
 
 def _text(value: Value) -> StringValue:
@@ -610,6 +626,18 @@ def _text(value: Value) -> StringValue:
         plain = value.cast("string")
         return plain.contains(".").ifelse(plain.re_replace(r"\.?0+$", ""), plain)
     return value if value.type().is_string() else value.cast("string")
+
+
+def _told(one: Value, column: Column) -> StringValue:
+    """A trimmed cell of a field as text; a key has nothing invisible, and no word for nothing."""
+    text = _text(one)
+    if column.type != "string" or not column.name.endswith(("_id", "_key")):
+        return text
+    # most keys begin like no such word and are ASCII: to see that costs next to nothing
+    is_code = ibis.or_(*((text >= first) & (text < to) for first, to in _CODES))
+    is_plain = is_code & (_bytes(text) == text.length())
+    seen = _replace_all(text, f"[{INVISIBLE}]", "", "g")
+    return ibis.cases((is_plain, text), (_is_whole(seen, _NOTHING), None), else_=seen)
 
 
 def _narrow(text: StringValue) -> StringValue:
@@ -627,7 +655,7 @@ def _either(text: StringValue, parse: Callable[[StringValue], Value]) -> Value:
 
 
 def _string(one: Value, feed: Feed, column: Column) -> StringValue:
-    text = _text(one)
+    text = _told(one, column)
     if feed.strip_suffix:
         text = text.re_replace(f"{re.escape(feed.strip_suffix)}$", "").nullif("")
     if feed.prefix:

@@ -47,6 +47,9 @@ LINE, KEY = "#line", "#key"  # the row in the file, and what files are joined by
 FILLED = "#filled"  # whether any cell of a row is filled
 PLACE = (LINE, FILLED)  # what tells the place of a record: its row, or that it counts as one
 OWN = {LINE, KEY, FILLED, "file_row_number"}  # no column of a file may be called that
+# as in the brackets of a pattern: what has no width, and what is not seen at the ends of a cell
+INVISIBLE = r"\x{AD}\x{61C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FEFF}"
+BLANK = r"\s\v\x{85}\p{Z}" + INVISIBLE
 
 _CHUNK = 50_000  # rows of a sheet or of JSON that are converted at a time
 _CELLS = 2_000_000  # and at most so many cells
@@ -61,7 +64,6 @@ _MOST_TEXT = 256 << 20  # bytes of text in the cells of a sheet, repeated ones c
 _MOST_RATIO = 200  # of packed bytes; sheets of people pack ten to fifty times
 _MOST_REJECTS = 100_000  # rows that are counted in a message about bad rows
 _JSON = (".jsonl", ".ndjson", ".json")
-_BLANKS = " \t\r\n\v\f\u00a0\u3000\u200b\ufeff"
 _BROKEN = {  # DuckDB's kind of error: found, expected, how to mend
     "TOO MANY COLUMNS": (
         "{found} cells",
@@ -409,7 +411,8 @@ def _joined(con, raw: Raw, second: Raw, on: str, changed: int) -> Raw:
             mend = f"mend `join` in {raw.mapping}; {did_you_mean(on, one.columns)}"
             at = f"column {on!r}, row 1"
             raise one.error(found, "it in the header of both", mend, at=at)
-    key = f"trim(cast({_name(on)} as varchar), {_text(_BLANKS)})"
+    unseen = _text(f"^[{BLANK}]+|[{BLANK}]+$|[{INVISIBLE}]")
+    key = f"regexp_replace(cast({_name(on)} as varchar), {unseen}, '', 'g')"
     own = {column.casefold() for column in raw.columns}
     added = tuple(column for column in second.columns if column.casefold() not in own)
     held = f"joined_{zlib.crc32(f'{second.shown} {on} {changed}'.encode()):08x}"
