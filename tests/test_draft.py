@@ -65,6 +65,36 @@ def feeds(read: mapping.Mapping, place: int = 0) -> dict[str, mapping.Feed]:
     return {feed.field: feed for feed in read.files[place].feeds}
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "\x1b[2J",
+        "a\u2028path: x",
+        "\u202e",
+        "\x7f",
+        "\x85",
+        "\ufeff",
+        "# x: [",
+        "*a",
+        "\U000e0001",
+    ],
+)
+def test_any_name_of_a_column_or_sheet_gives_yaml_that_is_only_text(tmp_path, odd):
+    header = ["Order ID", f"SKU {odd}", "Qty", "Price", "Order Date", f"my {odd}"]
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, header)
+        page.write_row(1, 0, ["1", f"A{odd}", 1, 2, "2024-01-05", "x"])
+        book.add_worksheet("Other" + "".join(c for c in odd if c >= " " and c not in "[:*"))
+    text = draft(ibis.duckdb.connect(), "shop", [tmp_path / "a.xlsx"])
+    assert all(line.isprintable() for line in text.split("\n"))
+    path = tmp_path / "shop" / "mapping.yaml"
+    path.parent.mkdir()
+    path.write_text(text.replace('""', "answered"), encoding="utf-8")
+    feed = feeds(mapping.load(path))["product_id"]
+    assert feed.column == " ".join(f"SKU {odd}".split())
+
+
 def test_chinese_orders_and_customers_give_a_mapping_that_works(usable, raw):
     text, read, tables = usable(raw("orders.csv", ORDERS), raw("people.csv", PEOPLE))
     assert [file.table for file in read.files] == ["order_lines", "customers"]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 import stat
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from crm import use, vault
+from crm.mapping import SourceError
 from crm.project import ProjectError, load_params
+from crm.run import main
 
 ROOT = Path(__file__).parents[1]
 SHOP = """\
@@ -237,6 +242,47 @@ def test_what_a_good_source_leaves_out_is_noted_before_the_verdict(root):
     ]
 
 
+EVIL = "\x1b[2J\u202ex"
+
+
+def test_names_in_notes_cannot_steer_the_terminal_nor_begin_a_line(root):
+    raw = root / "data/raw/shop"
+    raw.mkdir(parents=True)
+    columns = {"Order": ["A"], "Item": ["mug"], "Units": [1], "Price": [5], EVIL: ["x"]}
+    columns |= {"Date": [datetime(2023, 1, 2)]}
+    pq.write_table(pa.table(columns), raw / "orders.parquet")
+    mapping = root / "data/sources/shop/mapping.yaml"
+    mapping.write_text(SHOP.replace("orders.csv", "orders.parquet"))
+    found, summary = use.check(root, "shop")
+    assert found == []
+    assert summary.splitlines() == [
+        r"note: orders.parquet (order_lines): no field names \x1b[2J\u202ex: not read",
+        "shop: nothing wrong; next: crm use shop",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", EVIL], ["use", EVIL], ["draft", EVIL, "a.csv"], ["draft", "new", EVIL],
+     ["pull", EVIL], ["run", EVIL], ["simulate", "--customers", "3", "--into", EVIL]],
+    ids=lambda arguments: " ".join(arguments[:-1]).encode("unicode_escape").decode(),
+)  # fmt: skip
+def test_no_command_shows_a_name_as_it_is(root, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(root)
+    assert main([argument.replace(EVIL, EVIL + "\n\u2028x") for argument in arguments]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.split("\n")) == 2
+    assert said.err.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize("name", ["../new", "a/b", "", ".", "..", "a\nb", "-x"])
+def test_a_draft_is_written_to_a_folder_of_its_own(root, name):
+    (root / "orders.csv").write_text("Order,Item,Units,Price,Date\nA,mug,1,5.00,2023-01-02\n")
+    with pytest.raises(ProjectError, match=r"^crm draft: the source .*; give another name$"):
+        use.draft(root, name, [root / "orders.csv"])
+
+
 def test_a_cell_in_a_note_is_masked(root):
     rows = [f"A{i},mug,1,5.00,2023-01-02" for i in range(40)]
     write_orders(root, *rows, "A,mug,call 13800001111,5.00,2023-01-02")
@@ -257,6 +303,33 @@ def test_the_share_that_may_be_unread_is_that_of_the_parameters(root):
     found, summary = use.check(root, "shop")
     assert found == []
     assert summary.startswith("note: 1 cell of order_lines.quantity, such as 'one'")
+
+
+def test_the_parameters_of_the_project_are_checked_too(root):
+    text = (root / "params.yaml").read_text().replace("max_unread: 0.05", "max_unread: few")
+    (root / "params.yaml").write_text(text)
+    write_orders(root, "A,mug,1,5.00,2023-01-02")
+    assert use.check(root, "shop")[0] == [
+        'params.yaml: ingest.read.max_unread is "few"; expected a number; mend it, as in 0.05'
+    ]
+
+
+def test_a_source_whose_mapping_is_wrong_is_not_used(root):
+    before = (root / "params.yaml").read_bytes()
+    (root / "data/sources/shop/mapping.yaml").write_text("- a\n")
+    with pytest.raises(SourceError, match=r"shop/mapping.yaml: no keys"):
+        use.use(root, "shop")
+    assert (root / "params.yaml").read_bytes() == before
+    assert not (root / "data/sources/shop/keys.json").exists()
+
+
+def test_overrides_of_a_wrong_type_are_refused_before_anything_is_written(root):
+    before = (root / "params.yaml").read_bytes()
+    (root / "data/sources/shop/params.yaml").write_text("rfm: {tier: {high: lots}}\n")
+    with pytest.raises(ProjectError, match=r"^data/sources/shop/params.yaml: rfm.tier.high is"):
+        use.use(root, "shop")
+    assert (root / "params.yaml").read_bytes() == before
+    assert not (root / "data/sources/shop/keys.json").exists()
 
 
 def test_overrides_are_checked_with_the_source(root):

@@ -17,7 +17,7 @@ import duckdb
 import ibis
 from python_calamine import CalamineError, CalamineWorkbook
 
-from crm.document import Problem
+from crm.document import Problem, printable
 from crm.ingest import cell
 from crm.mapping import TEXTS, File, SourceError, fields, formats
 from crm.raw import LINE, Raw, broken_rows, open_file
@@ -288,7 +288,9 @@ def _file(con, name: str, file: Path) -> tuple[str, str]:
     lines.append("    columns:")
     lines += [line for guess in _guesses(table, placed, raw) for line in _lines(guess)]
     lines += _absent(table, placed) + _unplaced(profiles, placed)
-    return "\n".join(lines) + "\n", _odd_codes(raw, placed) if table == "order_lines" else ""
+    codes = _odd_codes(raw, placed) if table == "order_lines" else ""
+    # whatever a header holds, neither YAML nor a terminal may take it for more than text
+    return "\n".join(map(printable, lines)) + "\n", codes
 
 
 def _options(con, name: str, file: Path) -> tuple[dict[str, str], str]:
@@ -644,7 +646,7 @@ def _odd_codes(raw: Raw, placed: dict[str, Profile]) -> str:
         .to_pyarrow()["code"]
         .to_pylist()
     )
-    listed = ", ".join(_quote(code) for code in codes)
+    listed = printable(", ".join(_quote(code) for code in codes))
     return (
         (
             f"# QUESTION: codes without a digit: are they postage, fees or manual entries?\n"

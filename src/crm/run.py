@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from crm.document import Problem, did_you_mean
+from crm.document import Problem, did_you_mean, printable
 from crm.project import (
     ProjectError,
     Spec,
@@ -41,8 +41,18 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         if not type(error).__module__.startswith("crm."):
             raise
-        sys.stderr.write(f"{error}\n")
-        return 1
+        _write(sys.stderr, str(error))
+    except PermissionError as error:
+        found, mend = f"{error.strerror or error}", "look at its rights, or whose it is"
+        expected = "a file or folder that may be read and written"
+        _write(sys.stderr, str(Problem(str(error.filename), found, expected, mend)))
+    return 1
+
+
+def _write(stream, text: str) -> None:
+    """Lines for people: a name in them may not steer the terminal."""
+    lines = text.removesuffix("\n").split("\n") if text else []
+    stream.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 # ---- the pipeline ------------------------------------------------------------------------
@@ -83,9 +93,10 @@ def run_notebook(root: Path, spec: Spec, params: dict) -> int:
         kept.parent.mkdir(parents=True, exist_ok=True)
         if executed.exists():
             executed.replace(kept)
-        sys.stderr.write(
+        _write(
+            sys.stderr,
             f"stage {spec.name} failed {failure}\n"
-            f"The partly executed notebook: {kept.relative_to(root)}\n"
+            f"The partly executed notebook: {kept.relative_to(root)}",
         )
         return 1
     _settle_copy(executed, aside / f"reports/notebooks/{spec.name}.ipynb")
@@ -262,7 +273,7 @@ def use(options) -> int:
     """`crm use NAME`: make another source the one of params.yaml."""
     from crm.use import use
 
-    sys.stdout.write(use(find_root(), options.name))
+    _write(sys.stdout, use(find_root(), options.name))
     return 0
 
 
@@ -271,8 +282,8 @@ def check(options) -> int:
     from crm.use import check
 
     problems, summary = check(find_root(), options.name)
-    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
-    sys.stdout.write(summary + "\n")
+    _write(sys.stderr, "\n".join(problems))
+    _write(sys.stdout, summary)
     return 1 if problems else 0
 
 
@@ -282,7 +293,7 @@ def pull(options) -> int:
 
     root = find_root()
     written = pull(root / "data/sources" / options.name, root / "data/raw" / options.name)
-    sys.stdout.write("".join(f"{line}\n" for line in written))
+    _write(sys.stdout, "\n".join(map(str, written)))
     return 0
 
 
@@ -303,7 +314,9 @@ def _source_named(root: Path, name: str) -> None:
     """A source with the demo's mapping, unless there is one of that name; the demo stays as is."""
     folder = root / "data/sources" / name
     if name == "demo" or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise ProjectError(f"--into {name}: give a new name of small letters, digits and hyphens")
+        raise ProjectError(
+            f"--into {name!r}: give a new name of small letters, digits and hyphens"
+        )
     mapping = (root / "data/sources/demo/mapping.yaml").read_bytes()
     if (folder / "mapping.yaml").exists():
         if (folder / "mapping.yaml").read_bytes() != mapping:
@@ -316,7 +329,7 @@ def draft(options) -> int:
     """`crm draft NAME FILES…`: propose a mapping for files that were never seen."""
     from crm.use import draft
 
-    sys.stdout.write(draft(find_root(), options.name, [Path(f) for f in options.files]))
+    _write(sys.stdout, draft(find_root(), options.name, [Path(f) for f in options.files]))
     return 0
 
 
@@ -330,7 +343,7 @@ def track(options) -> int:
     try:
         sys.stdout.write(track(find_root()) + "\n")
     except Exception as error:  # a mirror must never break the pipeline
-        sys.stderr.write(f"warning: the runs were not mirrored to MLflow: {error}\n")
+        _write(sys.stderr, f"warning: the runs were not mirrored to MLflow: {error}")
     return 0
 
 

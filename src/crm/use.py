@@ -7,7 +7,9 @@ import io
 from pathlib import Path
 
 from crm import vault
+from crm.document import Problem, printable
 from crm.project import (
+    RUN,
     ProjectError,
     flattened,
     load_params,
@@ -102,22 +104,27 @@ def notes(con, reading) -> list[str]:
         for row in groups.order_by("table", "field").to_pyarrow().to_pylist()
     ]
     unused = ingest.unmapped(reading).groupby(["table", "file"], sort=False)["column"]
-    return said + [
+    said += [
         f"note: {file} ({table}): no field names {', '.join(columns)}: not read"
         for (table, file), columns in unused
     ]
+    return [printable(note) for note in said]
 
 
 def draft(root: Path, name: str, files: list[Path]) -> str:
     """Write a proposed mapping for files never seen; returns what to do next."""
     from crm import draft, engine
 
+    if not RUN["source"][0](name):
+        found, mend = f"the source {name!r}", "give another name"
+        expected = "letters, digits and _ . -, and no folder"
+        raise ProjectError(str(Problem("crm draft", found, expected, mend)))
     folder = root / "data/sources" / name
     if (folder / "mapping.yaml").exists():
         raise ProjectError(
             f"data/sources/{name}/mapping.yaml is there already; move it away first"
         )
-    missing = [str(file) for file in files if not file.exists()]
+    missing = [printable(str(file)) for file in files if not file.exists()]
     if missing:
         raise ProjectError(f"no such file: {', '.join(missing)}")
     text = draft.draft(engine.connect(), name, files)
