@@ -29,7 +29,7 @@ bench: setup ## measure speed and memory against named peers
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py
 
-nightly: setup ## what is too slow for CI: all tests, anchors, benchmarks at full size
+nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmarks at full size
 	@CRM_NIGHTLY=1 crm test
 	@python tests/anchors.py
 	@python benchmarks/overhead.py

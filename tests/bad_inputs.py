@@ -617,8 +617,10 @@ for _name, _value in (
 ):
     cell(_name, "Who", _value, AsIs("customer_key", "K1"))
 for _word in ("NULL", "(null)", "<NULL>", "N/A", "#N/A", "<NA>", "NaN", "None", "nil", "\\N", "-",
-              "--", "—", "无", "空", "暂无", " Null\u200b", "nu\u200bll"):
+              "--", "—", "无", "空", "暂无"):
     cell(f"the word {_word} for no customer", "Who", _word, AsIs("customer_key", None))
+cell("a word for nothing with what is not seen", "Who", " Nu\u200bll\u3000",
+     AsIs("customer_key", None))
 cell("a word for nothing in a required key", "Order", "NULL", Quarantine("order_id missing"))
 cell("a word for nothing as a product", "Item", "#N/A", Quarantine("product_id missing"))
 cell("a word for nothing as a customer's own key", "id", "None",
@@ -1243,9 +1245,31 @@ for _what, _content, _words in (
     ("an unknown function", "ingest: {reed: {}}\n", ("ingest.reed", "did you mean 'read'?")),
     ("an unknown parameter", "ingest: {read: {max_unred: 1}}\n", ("mean 'max_unread'?",)),
     ("an unknown key of the run", "run: {curency: EUR}\n", ("did you mean 'currency'?",)),
+    ("a parameter of a wrong type", _READ.format("lots"), (_NOT_TYPED + '"lots"', "a number")),
+    ("a word in a list of numbers", "rfm: {score: {r_anchors: [[0, 100], [1, x]]}}\n",
+     ('r_anchors[1][1] is "x"', "a number")),
+    ("a list in place of parameters", "- ingest\n", ("params.yaml: a list in place of keys",)),
+    ("a sentence in place of parameters", "just text\n", ("a text in place of keys",)),
+    ("a text in place of a section", "ingest: read\n", ("ingest must be a mapping",)),
+    ("a section of which nothing is left", "run:\nfloors: {}\n", ("run must be a mapping",)),
+    ("a day that is none", "run: {as_of: 2024-02-30}\n", ("line 1: '2024-02-30', which",)),
+    ("an unknown time zone", "run: {time_zone: Asia/Nowhere}\n", ("run.time_zone", "time zone")),
+    ("parameters with a tab", "ingest:\n\tread: {}\n", ("params.yaml, line 2: not YAML",)),
+    ("parameters with a key twice", "run: {seed: 1, seed: 2}\n",
+     ("params.yaml, line 1: the key 'seed' stands twice",)),
+    ("parameters with a Python object", "run: !!python/name:os.system\n",
+     ("params.yaml, line 1: the tag",)),
+    ("parameters with an alias", "run: &a {seed: 1}\nvault: *a\n", ("line 2: the alias *a",)),
+    ("two documents of parameters", "run: {}\n---\nrun: {}\n", ("line 2: a second document",)),
+    ("parameters that are not UTF-8", b"run: {currency: \xff}\n",
+     ("params.yaml, line 1: a byte that is not UTF-8", "save it as UTF-8")),
+    ("a NUL in parameters", "run: {currency: a\0b}\n", ("params.yaml: not YAML",)),
+    ("parameters of 2 MB", "# " + "x" * 2_000_000, ("more than 1,000,000 bytes",)),
+):
+    beside(_what, PARAMS, _content, says(*_words))
+for _what, _content, _words in (  # the same for those of a source
     ("a parameter that the notebook gives", "rfm: {measure: {as_of: 2024-01-01}}\n",
      ("unknown key rfm.measure.as_of",)),
-    ("a parameter of a wrong type", _READ.format("lots"), (_NOT_TYPED + '"lots"', "a number")),
     ("a number in quotes", _READ.format('"0.05"'), (_NOT_TYPED + '"0.05"', "as in 0.05")),
     ("true for a number", _READ.format("true"), (_NOT_TYPED + "true", "a number")),
     ("NaN for a number", _READ.format(".nan"), (_NOT_TYPED + "NaN", "a number")),
@@ -1260,21 +1284,13 @@ for _what, _content, _words in (
      ("line 1: '999", "which cannot be")),
     ("a method that nobody knows", "rfm: {score: {method: anchors}}\n",
      ('method is "anchors"', "expected anchor or percentile")),
-    ("a word in a list of numbers", "rfm: {score: {r_anchors: [[0, 100], [1, x]]}}\n",
-     ('r_anchors[1][1] is "x"', "a number")),
     ("three numbers for two", "rfm: {score: {r_anchors: [[0, 100, 1]]}}\n",
      ("r_anchors[0] is [0, 100, 1]", "a list of 2 numbers")),
     ("a number for a list", "quality: {suggestions: {stores: 5}}\n", ("a list",)),
-    ("a list in place of parameters", "- ingest\n", ("params.yaml: a list in place of keys",)),
-    ("a sentence in place of parameters", "just text\n", ("a text in place of keys",)),
-    ("a text in place of a section", "ingest: read\n", ("ingest must be a mapping",)),
     ("a list in place of a section", "ingest: [read]\n", ("ingest must be a mapping",)),
-    ("a section of which nothing is left", "run:\nfloors: {}\n", ("run must be a mapping",)),
     ("a number in place of a function", "ingest: {read: 5}\n", ("ingest.read must be a map",)),
-    ("a day that is none", "run: {as_of: 2024-02-30}\n", ("line 1: '2024-02-30', which",)),
     ("a time for a day", "run: {as_of: 2024-02-01 10:00:00}\n", ("run.as_of", "auto or a day")),
     ("a seed that is a word", "run: {seed: lucky}\n", ('run.seed is "lucky"', "a whole number")),
-    ("an unknown time zone", "run: {time_zone: Asia/Nowhere}\n", ("run.time_zone", "time zone")),
     ("a sign for a currency", 'run: {currency: "€"}\n', ("run.currency", "as in EUR")),
     ("SQL for a size of memory", "run: {memory: \"4GB'; drop table x\"}\n", ("run.memory",)),
     ("threads below zero", "run: {threads: -1}\n", ("run.threads is -1", "0 for all cores")),
@@ -1284,19 +1300,8 @@ for _what, _content, _words in (
      ("vault.pseudonym is 1234567890123456", "in quotes")),
     ("a floor that is a word", "floors: {rfm: {customers: many}}\n",
      ('floors.rfm.customers is "many"', "a number")),
-    ("parameters with a tab", "ingest:\n\tread: {}\n", ("params.yaml, line 2: not YAML",)),
-    ("parameters with a key twice", "run: {seed: 1, seed: 2}\n",
-     ("params.yaml, line 1: the key 'seed' stands twice",)),
-    ("parameters with a Python object", "run: !!python/name:os.system\n",
-     ("params.yaml, line 1: the tag",)),
-    ("parameters with an alias", "run: &a {seed: 1}\nvault: *a\n", ("line 2: the alias *a",)),
-    ("two documents of parameters", "run: {}\n---\nrun: {}\n", ("line 2: a second document",)),
-    ("parameters that are not UTF-8", b"run: {currency: \xff}\n",
-     ("params.yaml, line 1: a byte that is not UTF-8", "save it as UTF-8")),
-    ("a NUL in parameters", "run: {currency: a\0b}\n", ("params.yaml: not YAML",)),
-    ("parameters of 2 MB", "# " + "x" * 2_000_000, ("more than 1,000,000 bytes",)),
 ):
-    beside(_what, PARAMS, _content, says(*_words))
+    beside(_what, "own", _content, says(*_words))
 beside("an alias bomb in parameters", PARAMS, _BOMB + "ingest: *a11\n",
        says("params.yaml, line 2: the alias *a0"), heavy=True)
 beside("parameters nested 100,000 deep", PARAMS, "run: " + "[" * 100_000,

@@ -162,7 +162,7 @@ def parse_yaml(text: str, shown: str) -> dict:
 def _keys(data, doc: Document) -> dict:
     if not doc.problems and not isinstance(data, dict | None):
         found = f"{_kind(data)} in place of keys and values"
-        doc.add((), found, "a mapping such as `run: {seed: 1}`", "write `key: value`")
+        doc.add((), found, "a mapping", "write `key: value`, a line each")
     if doc.problems:
         raise ProjectError("\n".join(map(str, doc.problems)))
     return data or {}
