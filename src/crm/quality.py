@@ -188,15 +188,15 @@ def limits(
     *,
     churned_days: int = 90,
     window_days: int = 90,
-    named: list = (0.5, 0.9),
-    sound: list = (0.95, 0.99),
-    customers: list = (30, 100),
-    grouped: list = (200, 1000),
-    repeated: list = (0.1, 0.3),
-    baskets: list = (500, 2000),
-    mixed: list = (0.1, 0.3),
-    stopped: list = (100, 200),
-    signals: list = (0, 0.2),
+    named: tuple[float, float] = (0.5, 0.9),
+    sound: tuple[float, float] = (0.95, 0.99),
+    customers: tuple[float, float] = (30, 100),
+    grouped: tuple[float, float] = (200, 1000),
+    repeated: tuple[float, float] = (0.1, 0.3),
+    baskets: tuple[float, float] = (500, 2000),
+    mixed: tuple[float, float] = (0.1, 0.3),
+    stopped: tuple[float, float] = (100, 200),
+    signals: tuple[float, float] = (0, 0.2),
 ) -> pd.DataFrame:
     """One figure that one analysis needs: below `least` the verdict is no, from `enough` on yes.
 
@@ -1091,7 +1091,7 @@ def suggestions(
     identity_map: ibis.Table,
     orders: ibis.Table,
     *,
-    stores: list = ("store",),
+    stores: list[str] = ("store",),
 ) -> ibis.Table:
     """One pair of customers that may be one person: both ids, the rule, and where each buys.
 
