@@ -233,9 +233,13 @@ def _rows(writer: Writer, records: list[dict], **forms: str) -> dict | None:
 
 
 def _period(facts: list[dict]) -> str:
-    """First and last day of the inputs, as "1 Dec 2010 – 9 Dec 2011"."""
+    """First and last day of the orders among the inputs, as "1 Dec 2010 – 9 Dec 2011".
+
+    Cleaned orders go before those as they arrived, since a wrong date is no day of the data.
+    """
     inputs = [i for f in facts for i in f.get("inputs", []) if i.get("from") and i.get("to")]
-    inputs = [i for i in inputs if i["name"].startswith("tables/order")] or inputs
+    orders = [i for i in inputs if "/order" in i["name"]]
+    inputs = [i for i in orders if i["name"].startswith("tables/")] or orders or inputs
     if not inputs:
         return ""
     days = min(i["from"] for i in inputs), max(i["to"] for i in inputs)
