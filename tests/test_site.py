@@ -13,6 +13,7 @@ import pytest
 
 from crm import chart
 from crm.site import SiteError, build
+from crm.site.pages import _period
 
 EVIL = "<img src=x onerror=alert(1)>"
 HERE = Path(chart.__file__).parent / "site"
@@ -634,6 +635,21 @@ def test_a_message_is_read_as_markdown_and_its_values_are_not(root):
     page = (root / "reports/pages/ingest.html").read_text()
     assert "<strong>Best</strong>" in page
     assert ">**a** [b](javascript:c) &lt;b&gt;</span>" in page
+
+
+@pytest.mark.parametrize(
+    ("names", "period"),
+    [
+        (("staged/events", "staged/order_lines", "tables/orders"), "3 Jan 2024 – 4 Jan 2024"),
+        (("staged/events", "staged/order_lines"), "2 Jan 2024 – 4 Jan 2024"),
+        (("staged/events",), "1 Jan 2024 – 4 Jan 2024"),
+        ((), ""),
+    ],
+)
+def test_the_days_of_a_page_are_those_of_orders_cleaned_ones_first(names, period):
+    first = {"staged/events": "01-01", "staged/order_lines": "01-02", "tables/orders": "01-03"}
+    inputs = [{"name": n, "from": f"2024-{first[n]}", "to": "2024-01-04"} for n in names]
+    assert _period([{"inputs": inputs}]) == period
 
 
 def test_words_agree_with_numbers_in_sentences_and_titles(root):
