@@ -277,7 +277,9 @@ def _save(lines, orders, found, unread, out: Path) -> None:
            out / "orders")  # fmt: skip
     waits = (fate == "quarantined").to_numpy()
     file(rows[waits].drop(columns="is_duplicate"), ["line"], out / "quarantine.parquet")
-    file(pd.concat(found), ["line", "rule"], out / "issues.parquet")
+    told = pd.concat(found)  # of a line that is removed nothing else is told
+    told = told[~told["line"].isin(lines.index[fate == "removed"])]
+    file(told, ["line", "rule"], out / "issues.parquet")
     file(unread, ["line", "field"], out / "unread.parquet")
     file(ledger, ["fate", "reason"], out / "ledger.parquet")
     assert ledger["rows"].sum() == len(lines)

@@ -738,6 +738,26 @@ def test_amount_and_price_are_computed_each_from_the_other(shop, line, units, pr
     assert [None if v is None or v != v else v for v in row] == wanted
 
 
+@pytest.mark.parametrize(
+    ("units", "price", "amount"),
+    [
+        ("99999", "999999999.9999", "99998999999990.0001"),  # the largest of the short way
+        ("-99999", "999999999.9999", "-99998999999990.0001"),
+        ("100000", "999999999.9999", "99999999999990.0000"),  # the long way
+        ("100000", "1000000000", None),  # fifteen digits do not fit
+        ("-100000", "1000000000", None),
+        ("99999999999999", "99999999999999", None),
+        ("0.5", "0.0001", "0.0001"),  # half of the last place, rounded away from nothing
+        ("1.25", "3.3333", "4.1666"),
+    ],
+)
+def test_an_amount_is_exact_up_to_its_last_place_or_empty(shop, units, price, amount):
+    shop.csv("Order,Item,Units,Price,Date,Who", f"1,A,{units},{price},2024-01-05,K")
+    shop.map()
+    (found,) = shop.staged()["amount"]
+    assert (None if found != found else found) == (Decimal(amount) if amount else None)
+
+
 def test_where_both_are_given_the_amount_is_what_was_charged(shop):
     shop.csv("Order,Item,Units,Price,Total,Date", "1,A,2,2.50,4.50,2024-01-05",
              "1,A,2,2.50,,2024-01-05")  # fmt: skip

@@ -539,11 +539,13 @@ def _amounts(made: dict[str, Value], feeds: dict[str, Feed]) -> dict[str, Value]
 def _product(quantity: Value, price: Value) -> Value:
     """Quantity times price with four places, rounded; empty if it does not fit into money.
 
-    To round 38 digits takes seventy times as long as to multiply, and whole quantities need none.
+    To round 38 digits takes seventy times as long as to multiply 18, which is enough for whole
+    units below 10^5 at prices below 10^9; beyond them the engine would stop.
     """
     whole, wide = quantity.cast("decimal(14, 0)"), "decimal(22, 4)"
     each = (quantity.cast(wide) * price.cast(wide)).try_cast("decimal(18, 4)")
-    return (quantity == whole).ifelse((whole * price).try_cast("decimal(18, 4)"), each)
+    is_small = (quantity == whole) & (whole.abs() < 10**5) & (price.abs() < 10**9)
+    return is_small.ifelse((whole * price).cast("decimal(18, 4)"), each)
 
 
 def _statuses(raw: ibis.Table, feeds: dict[str, Feed]) -> dict[str, Value]:
