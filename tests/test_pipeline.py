@@ -103,7 +103,10 @@ def test_unknown_parameter_is_refused_before_a_kernel_starts(demo):
     finally:
         (demo / "params.yaml").write_text(text)
     assert done.returncode == 1
-    assert "unknown key rfm.tier.hihg; did you mean rfm.tier.high?" in done.stderr
+    assert (
+        "unknown key rfm.tier.hihg; expected one of those there are; did you mean 'high'?"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 

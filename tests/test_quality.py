@@ -116,7 +116,7 @@ def test_figures_that_reach_all_limits_say_yes():
     [
         ({"named_share": 0.899}, ["with care", "with care", "yes", "with care"]),
         ({"named_share": 0.499}, ["no", "no", "yes", "no"]),
-        ({"named_sales_share": 0.85}, ["with care", "yes", "yes", "yes"]),
+        ({"named_sales_share": 0.85}, ["with care", "with care", "yes", "yes"]),
         ({"history_days": 89}, ["no", "yes", "yes", "no"]),
         ({"history_days": 180}, ["yes", "yes", "yes", "with care"]),
         ({"stopped": 99}, ["yes", "yes", "yes", "no"]),
@@ -425,9 +425,12 @@ def test_a_file_of_issues_in_another_encoding_is_refused(tmp_path):
         quality.handled(tmp_path / "issues.csv")
 
 
+FLOW = pd.DataFrame({"table": ["tickets"], "now": [100], "then": [100]})  # as many as before
+
+
 def work(con, tagged, as_of=AS_OF) -> pd.DataFrame:
     rules = engine.frame(con, quality.by_rule(tagged, as_of=as_of))
-    return quality.worklist(rules.iloc[::-1], as_of=as_of)
+    return quality.worklist(rules.iloc[::-1], FLOW, as_of=as_of)
 
 
 def test_the_work_list_begins_with_open_errors_and_tells_their_age(con, tagged):
@@ -475,18 +478,40 @@ def rule(recent: int, before: int, **other) -> pd.DataFrame:
      (0, 0, "none lately")],
 )  # fmt: skip
 def test_a_rule_rises_only_beyond_chance(recent, before, trend):
-    frame = quality.worklist(rule(recent, before), as_of=AS_OF)
+    frame = quality.worklist(rule(recent, before), FLOW, as_of=AS_OF)
     assert frame["trend"].tolist() == [trend]
     assert frame["age_days"].tolist() == [None]
 
 
+@pytest.mark.parametrize(
+    ("now", "then", "trend"),
+    [(100, 100, "rising"), (200, 100, "steady"), (500, 100, "falling"), (0, 0, "rising"),
+     (100, 0, "rising")],
+)  # fmt: skip
+def test_a_rule_rises_beside_the_rows_that_came(now, then, trend):
+    flow = pd.DataFrame({"table": ["tickets"], "now": [now], "then": [then]})
+    frame = quality.worklist(rule(200, 100), flow, as_of=AS_OF)
+    assert frame["trend"].tolist() == [trend]
+
+
+def test_volumes_are_the_rows_of_the_months_that_the_rules_look_at(con):
+    text = "opened_at\n" + "\n".join(
+        ["2023-08-31", "2023-09-01", "2023-11-30", "2023-12-01", "2024-02-29", "2024-03-01", "-"]
+    )
+    tickets = literal(con, "tables/tickets", text)
+    tables = {"tickets": tickets, "reviews": literal(con, "tables/reviews", "written_at")}
+    assert found(con, quality.volumes(tables, as_of=AS_OF), "table", "now", "then") == [
+        ("reviews", 0, 0), ("tickets", 2, 2),
+    ]  # fmt: skip
+
+
 def test_of_rules_with_as_many_issues_the_first_by_name_stands_first():
     tied = pd.concat([rule(0, 0, rule="b"), rule(0, 0, rule="a"), rule(0, 0, rule="c", open=2)])
-    assert quality.worklist(tied, as_of=AS_OF)["rule"].tolist() == ["c", "a", "b"]
+    assert quality.worklist(tied, FLOW, as_of=AS_OF)["rule"].tolist() == ["c", "a", "b"]
 
 
 def test_an_issue_of_the_future_has_no_negative_age():
-    frame = quality.worklist(rule(0, 0, since="2099-01"), as_of=AS_OF)
+    frame = quality.worklist(rule(0, 0, since="2099-01"), FLOW, as_of=AS_OF)
     assert frame["age_days"].tolist() == [0]
 
 
@@ -515,6 +540,19 @@ def test_without_issues_the_lists_are_empty_and_the_sentences_stand(con, tagged)
     assert quality.month_title(frame) == "No issue has a date"
     calendar = quality.calendar(by_month, as_of=AS_OF)
     assert quality.review(calendar)["issues"].tolist() == [0]
+
+
+def test_lines_that_no_rule_names_are_told_with_their_money(con):
+    items = literal(con, "tables/order_items", """
+        customer_id  amount  is_duplicate
+        c1           5.00    false
+        -            7.00    false
+        c1           5.00    true
+        -            0.00    false
+    """)  # fmt: skip
+    names = ("unnamed_lines", "unnamed_amount", "repeated_lines", "repeated_amount", "free_lines")
+    assert found(con, quality.unlisted(items), *names) == [(2, 7.0, 1, 5.0, 1)]
+    assert found(con, quality.unlisted(items.limit(0)), *names) == [(0, 0.0, 0, 0.0, 0)]
 
 
 # ---- completeness ----------------------------------------------------------------------------
@@ -738,10 +776,13 @@ def test_the_past_has_sums_so_far_and_a_verdict(con, placed, traces):
     history = quality.sounded(history, SOUND)
     counts = pd.DataFrame({"month": ["2024-03", "2023-11", "2024-04"], "quarantined": [2, 1, 9]})
     past = quality.past(history, [counts], quality.limits())
-    columns = ["orders", "unnamed_share", "quarantined", "can_rfm", "can_churn"]
-    assert past[columns].values.tolist() == [[2, 0.0, 1, "no", "no"], [4, 0.25, 3, "no", "no"]]
+    columns = ["orders", "unnamed_sales_share", "quarantined", "can_rfm", "can_churn"]
+    assert past[columns].values.tolist() == [
+        [2, 0.0, 1, "no", "no"],
+        [4, 1 - 17 / 22, 3, "no", "no"],
+    ]
     told = quality.past_facts(past)
-    assert (told["past_month"], told["unnamed_share"], told["late"]) == ("2024-02", 0.25, 0)
+    assert (told["past_month"], told["unnamed_share"], told["late"]) == ("2024-02", 1 - 17 / 22, 0)
     assert "{past_month:month}" in quality.past_note(past)
 
 

@@ -710,7 +710,7 @@ def test_empty_and_true_cells_read_well_and_no_rows_are_said(root):
     page = (root / "reports/pages/ingest.html").read_text()
     assert '<td class="yes" data-v="1">yes</td>' in page
     assert 'none" data-v="">–</td>' in page
-    assert "No rows" in page
+    assert '<p class="none">None.</p>' in page
 
 
 def test_the_index_shows_findings_first_and_stages_without_a_notebook_have_no_page(built):

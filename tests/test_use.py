@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import stat
 from datetime import datetime
@@ -274,6 +276,21 @@ def test_no_command_shows_a_name_as_it_is(root, monkeypatch, capsys, arguments):
     assert said.out == ""
     assert len(said.err.split("\n")) == 2
     assert said.err.removesuffix("\n").isprintable()
+
+
+def test_a_folder_without_rights_is_one_message(root, monkeypatch, capsys):
+    """Rights mean nothing to root, who may run the tests: the refusal is that of the system."""
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "params\x1b.yaml")
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("pathlib.Path.write_text", refused)
+    assert main(["use", "shop"]) == 1
+    assert capsys.readouterr().err == (
+        "params\\x1b.yaml: Permission denied; expected a file or folder that may be read and "
+        "written; look at its rights, or whose it is\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["../new", "a/b", "", ".", "..", "a\nb", "-x"])

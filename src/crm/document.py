@@ -15,6 +15,10 @@ from pathlib import Path
 MOST_BYTES = 1_000_000  # more is nothing that somebody wrote
 DEEPEST = 20  # levels; time grows with their square
 LONGEST = 600  # characters of each part of a message
+_NOT_YAML = (  # expected, how to mend
+    "`key: value` with matching brackets and quotes",
+    "look at this line and the one above; quote text with a colon, # or bracket",
+)
 _TEXT = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 _SPECIAL = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")  # << and =, here plain text
@@ -98,9 +102,7 @@ def parse(content: bytes, doc: Document, *, typed: bool = False):
         doc.add((), *said)
     except MarkedYAMLError as error:
         doc.lines[()] = error.problem_mark.line + 1
-        expected = "`key: value` with matching brackets and quotes"
-        mend = "look at this line and the one above; quote text with a colon, # or bracket"
-        doc.add((), f"not YAML: {error.problem}", expected, mend)
+        doc.add((), f"not YAML: {error.problem}", *_NOT_YAML)
     except YAMLError as error:
         doc.add((), f"not YAML: {error}".splitlines()[0], "plain text", "save it as plain text")
     return None

@@ -44,7 +44,7 @@ MEASURES = {  # what a figure says, why it matters, and what its owner does firs
         "find out where orders lose their customer",
     ),
     "named_sales_share": (
-        "{value:pct} of sales name a customer",
+        "{value:pct} of sales, before returns, name a customer",
         "few orders without a customer may hold much of the money",
         "find out whose the large orders without a customer are",
     ),
@@ -55,7 +55,7 @@ MEASURES = {  # what a figure says, why it matters, and what its owner does firs
     ),
     "history_days": (
         "orders of {value:days}",
-        "a window that is not full makes every customer look lazy",
+        "before the window is full, everybody seems to buy seldom",
         "load older orders",
     ),
     "buyers": (
@@ -225,7 +225,8 @@ def limits(
     needs = {
         "RFM": {"history_days": (window_days, 2 * window_days), "named_share": named,
                 "named_sales_share": named, "buyers": customers},
-        "clusters": {"buyers": grouped, "named_share": named, "repeat_share": repeated},
+        "clusters": {"buyers": grouped, "named_share": named, "named_sales_share": named,
+                     "repeat_share": repeated},
         "baskets": {"baskets": baskets, "basket_share": mixed},
         "churn": {"history_days": (2 * churned_days, 4 * churned_days), "stopped": stopped,
                   "named_share": named, "signal_share": signals},
@@ -293,6 +294,8 @@ def evidence(judged: pd.DataFrame) -> pd.DataFrame:
         name: [_figure(m, v) for m, v in zip(judged["measure"], judged[column], strict=True)]
         for name, column in (("found", "value"), ("no_below", "least"), ("yes_from", "enough"))
     }
+    low = zip(texts["no_below"], judged["least"], strict=True)
+    texts["no_below"] = [text if value else "–" for text, value in low]  # nothing is below zero
     told = [MEASURES[m][1] for m in judged["measure"]]
     shown = judged[["analysis", "measure"]].assign(**texts, grade=judged["grade"], why=told)
     return shown.assign(measure=judged["measure"].str.replace("_", " "))
@@ -311,10 +314,13 @@ def headline(verdicts: pd.DataFrame) -> dict:
         name: ", ".join(verdicts.loc[verdicts["verdict"] == grade, "analysis"]) or "nothing"
         for name, grade in names.items()
     }
+    words = dict(zip(names, ("No", "With care", "Yes"), strict=True))
+    said = [f"{words[n]}: {found[n]}." for n in reversed(names) if found[n] != "nothing"]
     wanting = verdicts.assign(place=verdicts["verdict"].map(GRADES.index))
     wanting = wanting[wanting["verdict"] != GRADES[-1]]
     first = wanting.sort_values("place", kind="stable").head(1)
     return found | {
+        "verdict_said": " ".join(said),
         "analyses": len(verdicts),
         "analyses_carried": int((verdicts["verdict"] == GRADES[-1]).sum()),
         "first_fix": first["fix"].iloc[0] if len(first) else "",
@@ -525,9 +531,9 @@ def waiting_note(reasons: pd.DataFrame) -> str:
     if reasons.empty:
         return "No row waits in quarantine. Cells that could not be read: {cells_unread}."
     return (
-        "Rows in quarantine: {quarantined}, for {reasons} different reason[s]. The commonest is "
-        "*{common_reason:text}* in {common_table:text}: {common_rows}. Cells that could not be "
-        "read: {cells_unread}."
+        "Rows in quarantine: {quarantined}, for {reasons} reason[s]; {common_rows} of them for "
+        "*{common_reason:text}* in {common_table:text}. Cells that could not be read: "
+        "{cells_unread}. Each row stands whole in `data/clean/quarantine.parquet`."
     )
 
 
@@ -607,20 +613,42 @@ def by_rule(tagged: ibis.Table, *, as_of: date, recent_months: int = 3) -> ibis.
     )
 
 
+def volumes(tables: dict[str, ibis.Table], *, as_of: date, recent_months: int = 3) -> ibis.Table:
+    """One table with dates: its rows in the last full months, `now`, and in those before, `then`.
+
+    `tables` are staged or later ones by name; the months are those of `by_rule`.
+    """
+    last, middle, first = _spans(as_of, recent_months)
+    parts = []
+    for name, rows in tables.items():
+        month = rows[moment(lookup(f"staged/{name}"))].strftime("%Y-%m")
+        counts = rows.aggregate(
+            now=((month > middle) & (month <= last)).sum().fill_null(0),
+            then=((month > first) & (month <= middle)).sum().fill_null(0),
+        )
+        parts.append(counts.select("now", "then", table=ibis.literal(name)))
+    return ibis.union(*parts).order_by("table")
+
+
 def worklist(
-    by_rule: pd.DataFrame, more: Iterable[rules.Rule] = (), *, as_of: date
+    by_rule: pd.DataFrame,
+    volumes: pd.DataFrame,
+    more: Iterable[rules.Rule] = (),
+    *,
+    as_of: date,
 ) -> pd.DataFrame:
     """`by_rule` with owner, why, `age_days` and `trend`, open errors first, then the commonest.
 
     The age is that of the oldest open issue, from the beginning of its month. A rule rises or
-    falls if recent and earlier months differ by more than twice what chance would.
+    falls if recent and earlier months share its issues otherwise than the rows of its table, by
+    more than twice what chance would.
     """
     weight = by_rule["severity"].map({"error": 0, "warning": 1, "note": 2})
     since = pd.to_datetime(by_rule["since"], format="%Y-%m")
     age = (pd.Timestamp(as_of) - since).dt.days.clip(lower=0)
     frame = explained(by_rule, "rule", more).assign(
         age_days=age.astype("Int64").astype(object).where(age.notna(), None),
-        trend=[_trend(*pair) for pair in zip(by_rule["recent"], by_rule["before"], strict=True)],
+        trend=_trends(by_rule, volumes),
         is_done=by_rule["open"] == 0,
         weight=weight,
     )
@@ -695,9 +723,33 @@ def issue_note(worklist: pd.DataFrame) -> str:
     return (
         "Issues: {issues}; mistakes of entry: {issues_entry}, faults of an interface: "
         "{issues_interface}, of the mapping: {issues_mapping}. Open are {issues_open}, handled "
-        "{issues_handled}, closed {issues_closed}. Rules broken: {rules_broken}, of which more "
-        "often than before: {rules_rising}. Entries of `issues.csv` that match no issue: "
-        "{entries_idle}."
+        "{issues_handled}, closed {issues_closed}. Rules broken: {rules_broken}; more often of "
+        "late, for the rows that came: {rules_rising}. Entries of `issues.csv` that match no "
+        "issue: {entries_idle}."
+    )
+
+
+def unlisted(items: ibis.Table) -> ibis.Table:
+    """One row: sold lines that break no rule and that somebody should know all the same."""
+    unnamed, free = items.customer_id.isnull(), items.amount == 0
+    return items.aggregate(
+        unnamed_lines=unnamed.sum().fill_null(0),
+        unnamed_amount=items.amount.sum(where=unnamed).fill_null(0),
+        repeated_lines=items.is_duplicate.sum().fill_null(0),
+        repeated_amount=items.amount.sum(where=items.is_duplicate).fill_null(0),
+        free_lines=free.sum().fill_null(0),
+    )
+
+
+def unlisted_note(found: dict) -> str:
+    """The sentence on lines that no rule names."""
+    if not found["unnamed_lines"] + found["repeated_lines"] + found["free_lines"]:
+        return "Every sold line names a customer, has a price and stands once."
+    return (
+        "No rule is broken by these, and they are not on the list: {unnamed_lines} sold line[s] "
+        "that [names|name] no customer ({unnamed_amount:money}), {repeated_lines} that "
+        "[repeats|repeat] another exactly and [is|are] kept ({repeated_amount:money}), and "
+        "{free_lines} that [has|have] no price."
     )
 
 
@@ -706,9 +758,10 @@ def issue_action(worklist: pd.DataFrame) -> str:
     if not worklist["open"].sum():
         return "**No issue is open.** Keep the file of handled issues as it is."
     return (
-        "**{worst_owner:text}: mend `{worst_rule:text}` in {worst_table:text}**, open issues: "
-        "{worst_open}. The rule is there because {worst_why:text}. Then note it in the file "
-        "`issues.csv` of the source."
+        "**{worst_owner:text}: look into `{worst_rule:text}` in {worst_table:text}**, open "
+        "issues: {worst_open}; {worst_why:text}. They stand in `data/clean/issues.parquet`. "
+        "Note what was done in `issues.csv` of the source: rule, table, line (none for all "
+        "of a rule), status (handled or closed), handled_on, note."
     )
 
 
@@ -716,7 +769,7 @@ def month_title(by_month: pd.DataFrame) -> str:
     """The finding of the chart of issues by month."""
     if by_month.empty:
         return "No issue has a date"
-    return "{issues_entry} mistake[s] of entry and {issues_interface} fault[s] of interfaces"
+    return "By their rules {issues_entry} issue[s] of entry and {issues_interface} of an interface"
 
 
 # ---- completeness ----------------------------------------------------------------------------
@@ -835,6 +888,17 @@ def filled(customers: ibis.Table) -> ibis.Table:
     )
 
 
+def worth_showing(states: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `completeness` or `needs`, none of them where nobody has anything.
+
+    Examples
+    --------
+    >>> len(worth_showing(pd.DataFrame({"state": ["nobody has it", "nobody has it"]})))
+    0
+    """
+    return states.head(0) if (states["state"] == "nobody has it").all() else states
+
+
 def gaps(completeness: pd.DataFrame) -> dict:
     """Metrics of completeness: fields below their floor, and fields that no file feeds."""
     low = completeness[completeness["state"] == "below the floor"]
@@ -843,6 +907,7 @@ def gaps(completeness: pd.DataFrame) -> dict:
         "fields": len(completeness),
         "fields_low": len(low),
         "fields_unfed": len(none),
+        "fields_wanting": len(low) + len(none),
         "low_names": ", ".join(low["field"].str.replace("_", " ")) or "none",
     }
 
@@ -854,7 +919,7 @@ def gaps_note(completeness: pd.DataFrame) -> str:
     if (completeness["state"] == "nobody has it").all():
         return (
             "No file feeds customer records: {customers} customer[s] [is|are] known by orders "
-            "alone, so nothing below can be filled."
+            "alone, and no field is filled for anybody."
         )
     return (
         "Fields below their floor: {fields_low} of {fields} ({low_names:text}). Fields that "
@@ -1017,7 +1082,7 @@ def past(
 ) -> pd.DataFrame:
     """`history` with sums of `counts` up to each month, and the verdict of that day.
 
-    Each of `counts` has a month and one number; rows without a customer are told as a share.
+    Each of `counts` has a month and one number; sales without a customer are told as a share.
 
     Raises
     ------
@@ -1028,8 +1093,8 @@ def past(
     if absent:
         raise QualityError(f"the history lacks {absent}, so its verdicts would be too good")
     until = pd.to_datetime(history["until_on"])
-    unnamed = 1 - history["named_share"]
-    rows = history.assign(until_on=until.astype("M8[us]"), unnamed_share=unnamed)
+    money = 1 - history["named_sales_share"]
+    rows = history.assign(until_on=until.astype("M8[us]"), unnamed_sales_share=money)
     for count in counts:
         (name,) = [c for c in count.columns if c != "month"]
         sums = [count.loc[count["month"] <= f"{day:%Y-%m}", name].sum() for day in until]
@@ -1040,7 +1105,7 @@ def past(
         said = [one.loc[one["analysis"] == analysis, "verdict"].iloc[0] for one in graded]
         rows[f"can_{analysis.lower()}"] = pd.Series(said, index=rows.index, dtype="str")
     numbers = [c for c in ("quarantined", "late") if c in rows]
-    first = ["until_on", "orders", "unnamed_share", "buyers", "stopped", *numbers]
+    first = ["until_on", "orders", "unnamed_sales_share", "buyers", "stopped", *numbers]
     return rows[[*first, *(f"can_{analysis.lower()}" for analysis in ANALYSES)]]
 
 
@@ -1049,7 +1114,7 @@ def past_note(past: pd.DataFrame) -> str:
     if len(past) < 2:
         return "There are no earlier months to compare with."
     return (
-        "At the end of {past_month:month} {past_unnamed_share:pct} of the orders up to then named "
+        "At the end of {past_month:month} {past_unnamed_share:pct} of all sales up to then named "
         "no customer; at {as_of:date} it is {unnamed_share:pct}. Order lines that came later than "
         "the delivery that should have held them: {late}."
     )
@@ -1062,8 +1127,8 @@ def past_facts(past: pd.DataFrame) -> dict:
     first, last = past.iloc[0], past.iloc[-1]
     return {
         "past_month": f"{first['until_on']:%Y-%m}",
-        "past_unnamed_share": float(first["unnamed_share"]),
-        "unnamed_share": float(last["unnamed_share"]),
+        "past_unnamed_share": float(first["unnamed_sales_share"]),
+        "unnamed_share": float(last["unnamed_sales_share"]),
         "late": int(last.get("late", 0)),
     }
 
@@ -1251,12 +1316,23 @@ def _spans(as_of: date, months: int) -> tuple[str, str, str]:
     return f"{last}", f"{last - months}", f"{last - 2 * months}"
 
 
-def _trend(recent: int, before: int) -> str:
+def _trends(by_rule: pd.DataFrame, volumes: pd.DataFrame) -> list[str]:
+    """The trend of each rule, given how many rows of its table came in the same months."""
+    flow = volumes.set_index("table")
+    shares = (flow["now"] / (flow["now"] + flow["then"])).where(flow["then"] * flow["now"] > 0)
+    expected = by_rule["table"].map(shares).fillna(0.5)
+    rows = zip(by_rule["recent"], by_rule["before"], expected, strict=True)
+    return [_trend(*row) for row in rows]
+
+
+def _trend(recent: int, before: int, share: float) -> str:
+    """How `recent` stands to the `share` of all that chance would give it."""
     if not recent and not before:
         return "none lately"
-    if abs(recent - before) <= 2 * (recent + before) ** 0.5:  # twice the deviation of a count
+    total = recent + before
+    if abs(recent - total * share) <= 2 * (total * share * (1 - share)) ** 0.5:
         return "steady"
-    return "rising" if recent > before else "falling"
+    return "rising" if recent > total * share else "falling"
 
 
 def _checked(text: pd.DataFrame, name: str) -> pd.DataFrame:

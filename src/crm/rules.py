@@ -195,7 +195,7 @@ _ORDER_LINES = [
     _wrong("price below zero", "order_lines", "unit_price", "at_least", "0",
            requirement="CLN-02", why="an amount may not be negative; a refund is a return (Q-16)"),
     _wrong("quantity not above zero", "order_lines", "quantity", "above", "0", **_SALE,
-           why="a sale needs a quantity above zero"),
+           why="a return or a write-off should come as its own kind, not as a sale"),
     _wrong("quantity is zero", "order_lines", "quantity", "not_zero", when="kind=return",
            why="a return needs a quantity"),
     _wrong("outside the period", "order_lines", "ordered_at", "in_period", origin="interface",
