@@ -467,7 +467,7 @@ def test_recent_are_the_last_full_months_and_before_as_many(con, tagged):
 
 def rule(recent: int, before: int, **other) -> pd.DataFrame:
     row = {"table": "tickets", "rule": "r", "severity": "note", "origin": "entry", "open": 1,
-           "requirement": "", "issues": 9, "handled": 0, "closed": 0, "since": None,
+           "issues": 9, "handled": 0, "closed": 0, "since": None,
            "handled_on": pd.NaT, "recent": recent, "before": before}  # fmt: skip
     return pd.DataFrame([row | other])
 

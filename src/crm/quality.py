@@ -600,7 +600,7 @@ def by_rule(tagged: ibis.Table, *, as_of: date, recent_months: int = 3) -> ibis.
     """
     last, middle, first = _spans(as_of, recent_months)
     is_open = tagged.status == STATUSES[0]
-    keys = ["table", "rule", "severity", "origin", "requirement"]
+    keys = ["table", "rule", "severity", "origin"]
     return tagged.group_by(*keys).agg(
         issues=_.count(),
         open=is_open.sum(),
@@ -654,8 +654,8 @@ def worklist(
     )
     order = ["is_done", "weight", "open", "table", "rule"]
     ranked = frame.sort_values(order, ascending=[True, True, False, True, True])
-    columns = ["rule", "table", "owner", "severity", "origin", "open", "why", "issues", "handled",
-               "closed", "age_days", "trend", "requirement"]  # fmt: skip
+    columns = ["rule", "table", "owner", "open", "age_days", "trend", "why", "severity", "origin",
+               "issues", "handled", "closed"]  # fmt: skip
     return ranked[columns].reset_index(drop=True)
 
 
@@ -721,9 +721,9 @@ def issue_note(worklist: pd.DataFrame) -> str:
     if worklist.empty:
         return "No row breaks a rule."
     return (
-        "Issues: {issues}; mistakes of entry: {issues_entry}, faults of an interface: "
-        "{issues_interface}, of the mapping: {issues_mapping}. Open are {issues_open}, handled "
-        "{issues_handled}, closed {issues_closed}. Rules broken: {rules_broken}; more often of "
+        "Issues: {issues}; by origin: entry {issues_entry}, interface {issues_interface}, mapping "
+        "{issues_mapping}; by status: open {issues_open}, handled {issues_handled}, closed "
+        "{issues_closed}. Rules broken: {rules_broken}; more often of "
         "late, for the rows that came: {rules_rising}. Entries of `issues.csv` that match no "
         "issue: {entries_idle}."
     )
