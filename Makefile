@@ -28,12 +28,14 @@ anchors: setup ## re-derive published figures on the public data (CRM_PUBLIC_DAT
 bench: setup ## measure speed and memory against named peers
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py
+	@python benchmarks/rules.py
 
 nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmarks at full size
 	@CRM_NIGHTLY=1 crm test
 	@python tests/anchors.py
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py --check
+	@python benchmarks/rules.py --check
 
 publish: run ## copy the site to DIR=…
 	@crm publish $(or $(DIR),$(error say where to: make publish DIR=folder))

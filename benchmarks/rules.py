@@ -27,6 +27,7 @@ from lines import measured
 N, RUNS = 10_000_000, 3
 GIB = 1024**3 / 1e9  # in GB
 MOST_MEMORY = 2  # GiB, of ours
+TARGETS = {"wall": ("wall time", 1.2), "memory": ("peak memory", 4)}  # least ratio to pandera
 TITLES = {
     "ingest": "ours: `ingest`, raw CSV to staged tables",
     "clean": "ours: `clean`, staged to clean tables",
@@ -177,16 +178,19 @@ def report(n: int, found: dict[str, dict], folder: Path) -> list[str]:
         print(f"| {TITLES[name]} | {row['wall']:.1f} | {row['cpu']:.1f} "
               f"| {row['memory']:.2f} |")  # fmt: skip
     ours, peer = found["ours"], found["pandera"]
+    ratios = {m: peer[m] / ours[m] for m in TARGETS}
     lines = [
-        (f"pandera ÷ ours, {what}", peer[m] / ours[m], "≥ 1", peer[m] >= ours[m])
-        for what, m in (("wall time", "wall"), ("CPU time", "cpu"), ("peak memory", "memory"))
+        (f"pandera ÷ ours, {what}", ratios[m], f"≥ {least:g}", ratios[m] >= least)
+        for m, (what, least) in TARGETS.items()
     ]
     memory = ours["memory"] / GIB
     target = f"< {MOST_MEMORY}"
     lines.append(("ours, peak memory GiB", memory, target, memory < MOST_MEMORY))
+    lines.append(("pandera ÷ ours, CPU time", peer["cpu"] / ours["cpu"], "none", True))
     print("\n| | measured | target | |\n| :-- | --: | --: | :-- |")
     for what, value, target, met in lines:
-        print(f"| {what} | {value:.2f} | {target} | {'met' if met else '**missed**'} |")
+        told = "" if target == "none" else "met" if met else "**missed**"
+        print(f"| {what} | {value:.2f} | {target} | {told} |")
     print("\n| fate | reason | lines |\n| :-- | :-- | --: |")
     rows = duckdb.sql(f'SELECT fate, reason, "rows" FROM {files(folder, "ours", "ledger")} '
                       "ORDER BY fate, 3 DESC").fetchall()  # fmt: skip

@@ -31,6 +31,7 @@ KINDS = {"R": "return", "A": "adjustment", "T": "test"}  # by the first letter o
 REQUIRED = ("order_id", "product_id", "quantity", "unit_price", "ordered_at")
 FACTS = ("order_lines", "order_items", "returns", "orders")  # in month folders
 CENT = 0.01
+MOST = 1e14  # an amount beyond it does not fit
 
 
 # --- ours
@@ -178,6 +179,7 @@ def _line_schema():
         "is_duplicate": [pa.Check.eq(False, error="duplicate")],
         "kind": [pa.Check.ne("adjustment", error="adjustment"), pa.Check.ne("test", error="test")],
         "customer_key": [pa.Check.ne(TEST_ACCOUNT, error="test account")],
+        "amount": [pa.Check(lambda sums: sums.abs() < MOST, error="amount missing")],
         "unit_price": [pa.Check.ge(0, error="price below zero")],
         "ordered_at": [
             pa.Check(
@@ -212,8 +214,8 @@ def _order_schema():
 
 ORDER = (  # of reasons
     "duplicate", "adjustment", "test", "test account", *(f"{name} missing" for name in REQUIRED),
-    "price below zero", "quantity not above zero", "quantity is zero", "outside the period",
-    "order of two customers", "test amount",
+    "amount missing", "price below zero", "quantity not above zero", "quantity is zero",
+    "outside the period", "order of two customers", "test amount",
 )  # fmt: skip
 REMOVED = ("duplicate", "adjustment", "test", "test account", "test amount")
 
