@@ -43,7 +43,9 @@ def raw(rows: list[tuple], columns=("recency_days", "frequency", "monetary")) ->
     frame = pd.DataFrame(rows, columns=list(columns))
     frame = frame.astype({"recency_days": "int64", "frequency": "int64", "monetary": "float64"})
     names = [f"c{i}" for i in range(len(frame))]
-    return frame.assign(customer_id=names, spend=frame["monetary"])
+    ids = pd.DataFrame({"customer_id": names})  # everybody agreed, unless a test says otherwise
+    known = frame.assign(customer_id=names, spend=frame["monetary"])
+    return rfm.permit(known, ids, recorded=True)
 
 
 # --- raw values (RFM-01, Q-04)
@@ -416,6 +418,18 @@ def test_a_dormant_customer_without_an_offer_is_told_of_the_newest_products():
     ]  # fmt: skip
 
 
+def test_a_list_tells_purchases_of_all_history_from_those_in_the_window():
+    listed = rfm.best(ready([(1, 20, 40_000)]).assign(orders=33))
+    assert listed[["purchases_in_all", "frequency"]].values.tolist() == [[33, 20]]
+
+
+def test_the_rule_by_raw_values_is_told_with_its_limits():
+    note = rfm.raw_note({"raw_high": 2})
+    limits = ("recent_days", "monthly_purchases", "order_value", "window_days", "raw_and_tier")
+    assert all("{" + name in note for name in limits)
+    assert "No customer" in rfm.raw_note({"raw_high": 0})
+
+
 def test_who_is_called_gets_no_offer_beside():
     tiers = ready([(200, 0, 90_000), (200, 0, 50), (5, 1, 10), (5, 1, 20), (5, 1, 30)])
     assert rfm.lapsing(tiers)["customer_id"].tolist() == ["c0"]
@@ -467,7 +481,8 @@ def test_the_table_is_written_sorted_and_read_back_whole(con, tmp_path):
 def test_no_customers_make_empty_tables_all_the_way(measure, con, tmp_path):
     from crm.tables import lookup
 
-    none = measure("").reset_index()
+    nobody = pd.DataFrame({"customer_id": []}, dtype="str")
+    none = rfm.permit(measure("").reset_index(), nobody, recorded=False)
     for method in ("anchor", "percentile"):
         tiers = rfm.flag(rfm.tier(rfm.score(none, method=method)))
         assert engine.write(
@@ -476,9 +491,97 @@ def test_no_customers_make_empty_tables_all_the_way(measure, con, tmp_path):
     assert rfm.summarise(tiers).empty
     assert rfm.lapsing(tiers).empty
     assert rfm.best(tiers).empty
+    assert set(rfm.contacts(tiers).values()) == {0}
     assert set(rfm.tier_metrics(rfm.summarise(tiers)).values()) == {0}
     assert rfm.flag_metrics(tiers)["lapsing_spend_share"] == 0
     assert rfm.facts(none) == {"cancelled_all": 0, "median_recency": 0.0, "once_share": 0.0}
+
+
+# --- contact lists (PRV-07)
+
+CONSENTS = """
+customer_id  purpose    granted  at
+granted      marketing  yes      2023-01-01T10:00
+withdrawn    marketing  no       2023-06-01T10:00
+withdrawn    marketing  yes      2023-01-01T10:00
+won          marketing  yes      2023-06-01T10:00
+won          marketing  no       2023-01-01T10:00
+tied         marketing  yes      2023-01-01T10:00
+tied         marketing  no       2023-01-01T10:00
+today        marketing  yes      2023-10-31T23:59
+later        marketing  yes      2023-11-01T00:00
+late_no      marketing  yes      2023-01-01T10:00
+late_no      marketing  no       2023-11-01T00:00
+elsewhere    analysis   yes      2023-01-01T10:00
+-            marketing  yes      2023-01-01T10:00
+"""
+
+
+def test_the_last_statement_on_marketing_counts_and_of_two_at_one_time_the_refusal(con):
+    consents = literal(con, "tables/consents", CONSENTS)
+    agreed = found(con, rfm.agreed(consents, as_of=AS_OF), "customer_id")
+    assert sorted(agreed) == [("granted",), ("late_no",), ("today",), ("won",)]
+
+
+def test_nobody_agreed_where_nobody_said_anything(con):
+    consents = literal(con, "tables/consents", "customer_id purpose granted at")
+    assert found(con, rfm.agreed(consents, as_of=AS_OF), "customer_id") == []
+
+
+def permitted(tiers: pd.DataFrame, ids: str, *, recorded: bool) -> pd.DataFrame:
+    agreed = pd.DataFrame({"customer_id": ids.split()}, dtype="str")
+    return rfm.permit(tiers, agreed, recorded=recorded)
+
+
+# one to visit, two to call, one to recall, one to invite
+SEVERAL = [(5, 20, 90_000), (200, 0, 80_000), (200, 0, 70_000), (200, 0, 50), (5, 1, 900)] + [
+    (5, 2, 40)
+] * 5
+
+
+def test_a_list_holds_only_customers_who_agreed_and_counts_those_left_out():
+    tiers = permitted(ready(SEVERAL), "c2 c4", recorded=True)
+    assert rfm.lapsing(tiers)["customer_id"].tolist() == ["c2"]
+    assert rfm.best(tiers).empty
+    assert rfm.offered(tiers).empty
+    contacts = rfm.contacts(tiers)
+    assert contacts.items() >= {
+        "may_contact": 2, "called": 1, "called_permitted": 1, "called_left_out": 1,
+        "called_spend": 70_000.0, "cared": 0, "cared_left_out": 1, "offered": 0,
+        "offered_left_out": 1, "invited": 1, "invited_left_out": 0,
+    }.items()  # fmt: skip
+    assert rfm.flag_metrics(tiers)["lapsing"] == 2  # what is measured does not change
+    assert rfm.summarise(tiers)["may_be_contacted"].sum() == 2
+
+
+def test_a_source_without_consents_lists_whom_to_ask_and_permits_nobody():
+    tiers = permitted(ready(SEVERAL), "", recorded=False)
+    assert rfm.lapsing(tiers)["customer_id"].tolist() == ["c1", "c2"]
+    contacts = rfm.contacts(tiers)
+    lists = ("called", "cared", "offered", "invited")
+    assert [contacts[name] for name in lists] == [2, 1, 1, 1]
+    assert {contacts[f"{name}_permitted"] for name in lists} == {0}
+    assert {contacts[f"{name}_left_out"] for name in lists} == {0}
+
+
+def test_every_action_of_a_source_without_consents_begins_with_asking():
+    contacts = rfm.contacts(permitted(ready(SEVERAL), "", recorded=False))
+    said = [
+        rfm.call_note(contacts, recorded=False), rfm.care_note(recorded=False),
+        rfm.invite_note(recorded=False),
+    ]  # fmt: skip
+    assert all(": ask for permission first" in text.split("**")[1] for text in said)
+    assert all("may be contacted yet" in text for text in said)
+    assert "Ask for permission first" in rfm.consent_note(recorded=False)
+
+
+def test_actions_tell_how_many_are_left_out_and_calls_need_somebody_to_call():
+    contacts = rfm.contacts(permitted(ready(SEVERAL), "c1", recorded=True))
+    assert "{called_left_out}" in rfm.call_note(contacts, recorded=True)
+    assert "{cared_left_out}" in rfm.care_note(recorded=True)
+    assert "{invited_left_out}" in rfm.invite_note(recorded=True)
+    assert "nobody to call" in rfm.call_note({**contacts, "called": 0}, recorded=True)
+    assert "ask" not in rfm.consent_note(recorded=True).split()
 
 
 # --- recall (RFM-09)

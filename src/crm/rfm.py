@@ -5,6 +5,9 @@ sums spend, net of returns, in a window of days that ends on `as_of` and is open
 (Q-04). A *purchase* is an order with an amount above zero that later returns did not cancel whole.
 Scores run from 0 to 100, higher is better (RFM-02). The four tiers and "no purchase" follow the
 rules RFM-03…06 and RFM-10, tested in that order, so each customer has exactly one.
+
+Scores and tiers describe everybody; a *contact list* holds only customers who agreed to marketing
+(PRV-07). Where a source records no consents at all, its lists say whom to ask first.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from crm.tables import lookup
 if TYPE_CHECKING:
     import ibis
 
+MARKETING = "marketing"  # the purpose that a contact list serves (PRV-07)
 MONTH_DAYS = 30  # purchases a month = purchases in the window ÷ (window days ÷ 30) (Q-04)
 NO_PURCHASE = "no purchase"  # RFM-10
 ACTIONS = {  # RPT-09…11, RFM-09: what each tier asks for, and who does it
@@ -81,6 +85,44 @@ def measure(
         spend=filled["net"] - filled["returned"],
         sales=filled["sales"],
     )
+
+
+def agreed(consents: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One customer whose last statement on marketing up to `as_of` grants it (PRV-07).
+
+    Of two statements at one time the refusal counts, as on the page on data quality.
+    """
+    import ibis
+    from ibis import _
+
+    said = consents.filter(_.at.date() <= as_of, _.purpose == MARKETING, _.customer_id.notnull())
+    last = ibis.row_number().over(group_by="customer_id", order_by=[ibis.desc("at"), "granted"])
+    now = said.mutate(place=last).filter(_.place == 0)
+    return now.filter(_.granted == "yes").select("customer_id")
+
+
+def permit(raw: pd.DataFrame, agreed: pd.DataFrame, *, recorded: bool) -> pd.DataFrame:
+    """`raw` with `may_contact` and `is_open`: whether a contact list may hold the customer.
+
+    Parameters
+    ----------
+    raw
+        One customer.
+    agreed
+        Customers who agreed to marketing.
+    recorded
+        Whether the source records consents at all. If not, nobody may be contacted, yet all are
+        open to the lists, which then say whom to ask.
+
+    Examples
+    --------
+    >>> raw = pd.DataFrame({"customer_id": ["b", "a"]})
+    >>> agreed = pd.DataFrame({"customer_id": ["a"]})
+    >>> permit(raw, agreed, recorded=True)["is_open"].tolist()
+    [False, True]
+    """
+    may = raw["customer_id"].isin(agreed["customer_id"])
+    return raw.assign(may_contact=may, is_open=may | (not recorded))
 
 
 def score(
@@ -252,10 +294,30 @@ def rules_note(score: dict) -> str:
     )
 
 
+def raw_note(found: dict) -> str:
+    """The rule by raw values in words, and whom it finds (RFM-08)."""
+    if not found["raw_high"]:
+        return (
+            "No customer passes the stricter rule without scores: a purchase within "
+            "{recent_days:days}, at least {monthly_purchases} purchase[s] a month and more than "
+            "{order_value:money} an order, both on average over the last {window_days:days}."
+        )
+    return (
+        "A stricter rule without scores asks for a purchase within {recent_days:days}, at least "
+        "{monthly_purchases} purchase[s] a month and more than {order_value:money} an order, both "
+        "on average over the last {window_days:days}. {raw_high} customer[s] pass[es|] it; "
+        "{raw_and_tier} of them [is|are] in the high-value tier."
+    )
+
+
 def summarise(tiers: pd.DataFrame) -> pd.DataFrame:
-    """One tier: customers, spend and their shares, mean scores, the action (RFM-11)."""
+    """One tier: customers, spend and their shares, mean scores, the action (RFM-11).
+
+    `may_be_contacted` counts those of its customers who agreed to marketing (PRV-07).
+    """
     groups = tiers.groupby("tier").agg(
         customers=("customer_id", "size"), spend=("spend", "sum"), monetary=("monetary", "sum"),
+        may_be_contacted=("may_contact", "sum"),
         r_score=("r_score", "mean"), f_score=("f_score", "mean"), m_score=("m_score", "mean"),
     ).reindex([name for name in ACTIONS if (tiers["tier"] == name).any()])  # fmt: skip
     shares = {
@@ -264,7 +326,7 @@ def summarise(tiers: pd.DataFrame) -> pd.DataFrame:
     }
     summary = groups.assign(**shares, action=[ACTIONS[name] for name in groups.index])
     columns = ["customers", "customer_share", "spend", "spend_share", "monetary", "r_score",
-               "f_score", "m_score", "action"]  # fmt: skip
+               "f_score", "m_score", "may_be_contacted", "action"]  # fmt: skip
     return summary[columns].rename_axis("tier").reset_index()
 
 
@@ -328,16 +390,117 @@ def flag_metrics(tiers: pd.DataFrame) -> dict:
         "lapsing_spend_share": float(silent["spend"].sum()) / spend if spend else 0.0,
         "lapsing_median": _median(silent["spend"]),
         "lapsing_silence": _median(silent["recency_days"]),
-        "fresh_once": int(((tiers["orders"] == 1) & (tiers["frequency"] == 1)).sum()),
         "dormant": int(tiers["is_dormant"].sum()),
         "raw_high": int(high.sum()),
         "raw_and_tier": int((high & (tiers["tier"] == "high value")).sum()),
-        "offered": len(offered(tiers)),
         "high_value_median": _median(tiers.loc[tiers["tier"] == "high value", "spend"]),
         "other_median": _median(
             tiers.loc[(tiers["tier"] != "high value") & (tiers["recency_days"] >= 0), "spend"]
         ),
     }
+
+
+def contacts(tiers: pd.DataFrame) -> dict:
+    """Metrics of the contact lists: who is on them, who may be contacted, who is left out.
+
+    Left out is who did not agree, where the source records consents (PRV-07).
+    """
+    out = ~tiers["is_open"]
+    lists = {
+        "called": tiers["is_lapsing_valuable"],
+        "cared": tiers["tier"] == "high value",
+        "offered": tiers["is_dormant"] & ~tiers["is_lapsing_valuable"],
+        "invited": (tiers["orders"] == 1) & (tiers["frequency"] == 1),
+    }
+    found = {"may_contact": int(tiers["may_contact"].sum())}
+    for name, who in lists.items():
+        found |= {
+            name: int((who & ~out).sum()),
+            f"{name}_permitted": int((who & tiers["may_contact"]).sum()),
+            f"{name}_left_out": int((who & out).sum()),
+        }
+    calls = lapsing(tiers)
+    return found | {
+        "called_spend": float(calls["spend"].sum()),
+        "called_median": _median(calls["spend"]),
+        "called_silence": _median(calls["recency_days"]),
+    }
+
+
+def consent_note(*, recorded: bool) -> str:
+    """Who may be contacted, before any list is read (PRV-07)."""
+    if not recorded:
+        return (
+            "**Ask for permission first: the source records no consents, so nobody may be "
+            "contacted yet.** The lists below are made all the same, to show whom to ask first: "
+            "{called} customer[s] to call, {cared} to visit, {offered} to recall and {invited} to "
+            "invite."
+        )
+    return (
+        "{may_contact} of {customers} customer[s] agreed to marketing, by what they said last up "
+        "to {as_of:date}. The lists below hold nobody else. Left out, since they refused or never "
+        "answered: {called_left_out} to call, {cared_left_out} to visit, {offered_left_out} to "
+        "recall and {invited_left_out} to invite."
+    )
+
+
+def call_note(found: dict, *, recorded: bool) -> str:
+    """What sales have to do about lapsing, valuable customers."""
+    if not found["called"]:
+        return (
+            "**Sales: nobody to call.** {called_left_out} customer[s] [is|are] valuable and "
+            "silent, but did not agree to be contacted."
+        )
+    if not recorded:
+        return (
+            "**Sales: ask for permission first, then call the {called} lapsing, valuable "
+            "customer[s].** The source records no consents, so none of them may be contacted "
+            "yet. Begin with those with most spend. They brought {called_spend:money}; half of "
+            "them more than {called_median:money}, and half have been silent for more than "
+            "{called_silence:days}."
+        )
+    return (
+        "**Sales: call the {called} lapsing, valuable customer[s] who agreed to it**, those with "
+        "most spend first. They brought {called_spend:money}; half of them more than "
+        "{called_median:money}, and half have been silent for more than {called_silence:days}. "
+        "{called_left_out} more did not agree and [is|are] left out."
+    )
+
+
+def care_note(*, recorded: bool) -> str:
+    """What account managers have to do about customers of high value."""
+    if not recorded:
+        return (
+            "**Account managers: ask for permission first, then share out the {cared} high-value "
+            "customer[s].** The source records no consents, so none of them may be contacted "
+            "yet. The tier brings {high_value_spend_share:pct} of spend; its median customer "
+            "spent {high_value_median:money}, against {other_median:money} for all other buyers."
+        )
+    return (
+        "**Account managers: share out the {cared} high-value customer[s] who agreed to it.** "
+        "The tier brings {high_value_spend_share:pct} of spend; its median customer spent "
+        "{high_value_median:money}, against {other_median:money} for all other buyers. "
+        "{cared_left_out} more did not agree and [is|are] left out."
+    )
+
+
+def invite_note(*, recorded: bool) -> str:
+    """What marketing have to do about new and dormant customers."""
+    if not recorded:
+        return (
+            "**Marketing: ask for permission first, then invite {invited} customer[s] whose only "
+            "purchase lies in the last {window_days:days} to a second one**, and send the "
+            "{offered} dormant customer[s] who [is|are] not called a recall offer. The source "
+            "records no consents, so none of them may be contacted yet, and somebody should look "
+            "at what is offered."
+        )
+    return (
+        "**Marketing: invite {invited} customer[s] whose only purchase lies in the last "
+        "{window_days:days} to a second one**, and send the {offered} dormant customer[s] who "
+        "[is|are] not called a recall offer, once somebody has looked at what it offers. All of "
+        "them agreed; {invited_left_out} new and {offered_left_out} dormant did not and "
+        "[is|are] left out."
+    )
 
 
 def agreement(tiers: pd.DataFrame, other: pd.DataFrame) -> dict:
@@ -351,18 +514,19 @@ def agreement(tiers: pd.DataFrame, other: pd.DataFrame) -> dict:
 
 
 def lapsing(tiers: pd.DataFrame) -> pd.DataFrame:
-    """One once valuable, now silent customer, by spend: the first to call (Q-03)."""
-    return _listed(tiers[tiers["is_lapsing_valuable"]])
+    """One once valuable, now silent customer to call, by spend (Q-03, PRV-07)."""
+    return _listed(tiers[tiers["is_lapsing_valuable"] & tiers["is_open"]])
 
 
 def best(tiers: pd.DataFrame) -> pd.DataFrame:
-    """One high-value customer, by spend (RFM-13)."""
-    return _listed(tiers[tiers["tier"] == "high value"], "rfm", "frequency", "monetary")
+    """One high-value customer to visit, by spend (RFM-13, PRV-07)."""
+    high = tiers[(tiers["tier"] == "high value") & tiers["is_open"]]
+    return _listed(high, "rfm", "frequency", "monetary")
 
 
 def offered(tiers: pd.DataFrame) -> pd.DataFrame:
-    """One dormant customer who is not on the list to call, and so gets an offer (RFM-09)."""
-    return tiers[tiers["is_dormant"] & ~tiers["is_lapsing_valuable"]]
+    """One dormant customer to send an offer: not one to call (RFM-09, PRV-07)."""
+    return tiers[tiers["is_dormant"] & ~tiers["is_lapsing_valuable"] & tiers["is_open"]]
 
 
 def dormant(tiers: pd.DataFrame, recall: pd.DataFrame) -> pd.DataFrame:
@@ -501,7 +665,9 @@ def _median(values: pd.Series) -> float:
 def _listed(some: pd.DataFrame, *more: str) -> pd.DataFrame:
     dates = ["customer_id", "first_order_on", "last_order_on", "recency_days"]
     columns = [*dates, "orders", "sales", "spend", *more]
-    return some.sort_values(["spend", "customer_id"], ascending=[False, True])[columns]
+    listed = some.sort_values(["spend", "customer_id"], ascending=[False, True])[columns]
+    # beside the purchases in the window, "Orders" alone would not say what it counts
+    return listed.rename(columns={"orders": "purchases_in_all"})
 
 
 def _anchored(values: pd.Series, anchors: list, name: str) -> pd.Series:
