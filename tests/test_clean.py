@@ -894,6 +894,19 @@ def test_facts_count_lines_of_each_fate(con, shop):
     }.items()  # fmt: skip
 
 
+def test_lines_without_a_customer_are_sales_only_if_they_are_kept_ones(con, arrive):
+    text = """
+    4  R  return      -  mug  -1  5.00  2023-01-03
+    1  A  sale        -  mug  2   5.00  2023-01-02
+    3  C  adjustment  -  fee  1   5.00  2023-01-02
+    2  B  sale        1  mug  2   5.00  2023-01-02
+    """
+    lines, judged = arrive(text)
+    facts = engine.frame(con, clean.facts(lines, clean.rest(judged))).iloc[0]
+    names = ["unknown_lines", "unknown_sale_lines", "unknown_sale_share"]
+    assert facts[names].tolist() == [3, 1, 0.5]
+
+
 CHOICES = """
 1  A  sale    1  mug  2   5.00  2023-01-02
 2  A  sale    1  mug  2   5.00  2023-01-02
@@ -916,7 +929,28 @@ def test_the_four_choices_do_not_depend_on_what_the_mapping_says(con, arrive, po
 def test_cancelled_sales_are_listed_by_amount_with_the_hours_between(con, shop):
     undone = clean.undone(*shop[1:])
     assert found(con, clean.largest(undone), "order_id", "amount", "hours") == [("A", 10.0, 24.0)]
-    assert found(con, clean.undone_facts(undone)) == [(1, 10.0, 10.0, 24.0)]
+    assert found(con, clean.undone_facts(undone)) == [(1, 10.0, 10.0, 24.0, 1, 1440, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "told", "after"),
+    [
+        (0.0, "0 minutes", "minutes"), (1 / 60, "1 minute", "minutes"),
+        (1.99, "119 minutes", "minutes"),
+        (2.0, "2.0 hours", "hours"), (47.9, "47.9 hours", "hours"), (48.0, "2.0 days", "days"),
+        (29_000.0, "1,208.3 days", "days"),
+    ],
+)  # fmt: skip
+def test_a_long_time_until_a_sale_was_cancelled_is_told_in_days(hours, told, after):
+    shown = clean.told(pd.DataFrame({"order_id": ["A"], "hours": [hours]}))
+    assert shown.values.tolist() == [["A", told]]
+    note = clean.largest_note({"reversed_lines": 1, "largest_reversed_hours": hours})
+    assert f"largest_reversed_{after}:" in note
+
+
+def test_no_cancelled_sale_makes_no_row():
+    assert clean.told(pd.DataFrame({"order_id": [], "hours": []})).empty
+    assert "{" not in clean.largest_note({"reversed_lines": 0, "largest_reversed_hours": 0.0})
 
 
 def test_equal_cancelled_sales_are_listed_by_line(con, arrive):

@@ -7,7 +7,8 @@ the latest one before it that none has reversed yet: such a sale was never a pur
 An *exact duplicate* repeats every column of an earlier line of the source.
 
 Each line meets one fate: kept, quarantined (it broke a rule and waits for its owner, whole and
-with the reason) or removed (it is well-formed but not a sale or a return). Nothing else can
+with the reason) or removed (it is well-formed but not a sale or a return: an adjustment of the
+accounts, a copy, a test). Nothing else can
 happen to it, and the ledger proves it (CLN-05, CLN-09).
 """
 
@@ -35,6 +36,9 @@ from crm.tables import (
 
 ORDER_OF_TWO = "order of two customers"
 TEST_AMOUNT = Decimal("0.01")  # an order worth more than nothing but not more than this (Q-45)
+DAY_HOURS = 24
+SHORT_HOURS = 2  # below it a time is told in minutes
+LONG_HOURS = 2 * DAY_HOURS  # from here on in days
 CLICK_SECONDS = 1  # the same thing done to the same target within it is one click (Q-45)
 CONTENT = (  # two lines with the same content are exact duplicates
     "source", "order_id", "kind", "customer_key", "product_id", "product_name", "category",
@@ -583,25 +587,32 @@ def in_order(ledger):
 
 
 def facts(lines: ibis.Table, rest: ibis.Table) -> ibis.Table:
-    """One row of counts: lines, those of each fate, and those without a customer."""
+    """One row of counts: lines, those of each fate, and those without a customer.
+
+    Kept sales are all lines less the `rest`, so those without a customer need no second reading.
+    """
     came = lines.aggregate(
         lines=_.count(), unknown_lines=_.customer_key.isnull().sum().fill_null(0)
     )
     others = rest.aggregate(
         others=_.count(),
+        unknown_others=_.customer_key.isnull().sum().fill_null(0),
         return_lines=(_.fate == "kept").sum().fill_null(0),
         quarantined=(_.fate == "quarantined").sum().fill_null(0),
         removed=(_.fate == "removed").sum().fill_null(0),
         removed_amount=_.amount.sum(where=_.fate == "removed").fill_null(0),
     )
     both = came.cross_join(others).mutate(
-        kept=_.lines - _.quarantined - _.removed, sale_lines=_.lines - _.others
+        kept=_.lines - _.quarantined - _.removed,
+        sale_lines=_.lines - _.others,
+        unknown_sale_lines=_.unknown_lines - _.unknown_others,
     )
     return both.select(
         "lines", "kept", "sale_lines", "return_lines", "quarantined", "removed",
-        "removed_amount", "unknown_lines",
+        "removed_amount", "unknown_lines", "unknown_sale_lines",
         kept_share=(_.kept / _.lines.nullif(0)).fill_null(0),
         unknown_share=(_.unknown_lines / _.lines.nullif(0)).fill_null(0),
+        unknown_sale_share=(_.unknown_sale_lines / _.sale_lines.nullif(0)).fill_null(0),
     )  # fmt: skip
 
 
@@ -679,6 +690,10 @@ def undone_facts(undone: ibis.Table) -> ibis.Table:
         reversed_amount=_.amount.sum().fill_null(0),
         largest_reversed=_.amount.max().fill_null(0),
         largest_reversed_hours=_.hours.argmax(_.amount).fill_null(0),
+        swift_lines=(_.hours <= DAY_HOURS).sum().fill_null(0),
+    ).mutate(
+        largest_reversed_minutes=(_.largest_reversed_hours * 60).round().cast("int64"),
+        largest_reversed_days=_.largest_reversed_hours / DAY_HOURS,
     )
 
 
@@ -688,8 +703,27 @@ def undone_note(found: dict) -> str:
         return "No return cancels a whole earlier line."
     return (
         "Of {return_lines} returned line[s], {reversed_lines} cancel[s|] a whole earlier line, "
-        "worth {reversed_amount:money}. The largest was worth {largest_reversed:money} and "
-        "was cancelled after {largest_reversed_hours:num} hours."
+        "worth {reversed_amount:money}; {swift_lines} of them came within a day."
+    )
+
+
+def largest_note(found: dict) -> str:
+    """When the largest sale was cancelled, in the unit that a reader would say."""
+    if not found["reversed_lines"]:
+        return "Every sale counts as a purchase."
+    if found["largest_reversed_hours"] < SHORT_HOURS:
+        return (
+            "The largest was worth {largest_reversed:money} and was cancelled after "
+            "{largest_reversed_minutes:int} minute[s]."
+        )
+    if found["largest_reversed_hours"] < LONG_HOURS:
+        return (
+            "The largest was worth {largest_reversed:money} and was cancelled after "
+            "{largest_reversed_hours:num} hours."
+        )
+    return (
+        "The largest was worth {largest_reversed:money} and was cancelled after "
+        "{largest_reversed_days:num} days."
     )
 
 
@@ -708,6 +742,29 @@ def largest(undone: ibis.Table, *, top: int = 10) -> ibis.Table:
     """The `top` sales cancelled whole, by amount."""
     best = undone.order_by(_.amount.desc(), _.sale_line).limit(top)
     return best.select("order_id", "product_name", "amount", "ordered_at", "hours")
+
+
+def told(undone):
+    """`undone`, a frame, with the time until the sale was cancelled in words, not in hours.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> told(pd.DataFrame({"hours": [0.25, 5.0, 2328.0]}))["cancelled_after"].tolist()
+    ['15 minutes', '5.0 hours', '97.0 days']
+    """
+    words = [_span(hours) for hours in undone["hours"]]
+    return undone.drop(columns="hours").assign(cancelled_after=words)
+
+
+def _span(hours: float) -> str:
+    """A time in the unit that a reader would say."""
+    if hours < SHORT_HOURS:
+        minutes = round(hours * 60)
+        return "1 minute" if minutes == 1 else f"{minutes} minutes"
+    if hours < LONG_HOURS:
+        return f"{hours:.1f} hours"
+    return f"{hours / DAY_HOURS:,.1f} days"
 
 
 def balance(
