@@ -48,6 +48,24 @@ def test_every_line_is_kept_in_quarantine_or_removed_and_every_cell_was_read(ret
     assert json.loads((retail / "reports/metrics/ingest.json").read_text())["unread"] == 0
 
 
+def test_no_customer_may_be_contacted_where_the_source_records_no_consents(retail):
+    found = json.loads((retail / "reports/metrics/rfm.json").read_text())
+    assert {found[k] for k in found if k.endswith("_permitted")} == {0}
+    assert found["may_contact"] == 0
+    assert found["called"] == found["lapsing"] > 0
+    page = (retail / "reports/pages/rfm.html").read_text()
+    assert page.count("ask for permission first") >= 3
+
+
+def test_pages_agree_on_buyers_and_spend(retail):
+    sales, rfm = (
+        json.loads((retail / f"reports/metrics/{name}.json").read_text())
+        for name in ("sales", "rfm")
+    )
+    assert sales["named_spend"] == pytest.approx(rfm["spend"], abs=0.01)
+    assert sales["buyers"] == rfm["sales_customers"]
+
+
 def test_best_fifth_of_customers_bring_three_quarters_of_sales(retail):
     found = json.loads((retail / "reports/metrics/rfm.json").read_text())
     assert round(found["top20_share"], 3) == 0.746

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_engine import found, literal
 
-from crm import engine, sales
+from crm import engine, rfm, sales
 
 AS_OF = date(2023, 3, 9)
 PRODUCTS = """
@@ -194,7 +194,7 @@ def test_products_that_cost_most_returns_come_first(con, shop):
 
 def test_countries_are_sorted_by_net_sales_ties_by_name(con, shop):
     places = engine.frame(con, sales.countries(shop()[0]))
-    assert places[["country", "net_sales", "customers"]].values.tolist() == [
+    assert places[["country", "net_sales", "buyers"]].values.tolist() == [
         ["France", 15, 1], ["unknown", 10, 0],
     ]  # fmt: skip
     assert places["spend_per_customer"].fillna(-1).tolist() == [15, -1]
@@ -207,7 +207,7 @@ def test_countries_are_sorted_by_net_sales_ties_by_name(con, shop):
 def test_spend_a_customer_leaves_out_sales_that_name_nobody(con, shop):
     same = ORDERS.replace("00:00  -  ", "00:00  France  ")
     places = engine.frame(con, sales.countries(shop(orders=same, returns="line")[0]))
-    columns = ["country", "net_sales", "customers", "spend_per_customer"]
+    columns = ["country", "net_sales", "buyers", "spend_per_customer"]
     assert places[columns].values.tolist() == [["France", 35, 1, 25]]
 
 
@@ -271,7 +271,7 @@ def test_leaders_and_losers_are_the_first_rows():
 
 def test_home_is_the_best_country():
     places = pd.DataFrame(
-        {"country": ["Norway"], "net_sales": [90.0], "customers": [3], "sales_share": [1.0],
+        {"country": ["Norway"], "net_sales": [90.0], "buyers": [3], "sales_share": [1.0],
          "spend_per_customer": [30.0], "largest_share": [0.5]}
     )  # fmt: skip
     found = sales.home(places)
@@ -297,16 +297,62 @@ def test_nothing_sold_makes_empty_tables_and_zero_metrics(con, nothing):
     assert sales.home(places)["home_country"] == "no other country"
 
 
-def test_the_bridge_leads_from_goods_sold_to_the_sum_of_all_lines(con, shop):
-    moved, _ = shop()
-    steps = engine.frame(con, sales.bridge(moved)).set_index("step")["amount"]
-    assert (
-        steps["goods sold"] + steps["goods returned or cancelled"] == steps["net sales of goods"]
+def test_the_bridge_leads_from_goods_sold_to_the_spend_of_named_customers(con, shop):
+    items = ITEMS + "2  -  POST  2023-02-01T00:00  1  3.00\n"
+    returns = RETURNS + "-  mug  2023-02-05T10:00  -  1  2.00\n"
+    steps = engine.frame(con, sales.bridge(shop(items=items, returns=returns)[0]))
+    sales.assert_whole(steps)
+    assert steps["amount"].tolist() == [35, -12, 23, 7, -1, 29, -8, -2, 19]
+    assert sales.named_spend(steps) == 19
+
+
+def test_a_step_that_is_missing_from_the_bridge_is_named(con, shop):
+    steps = engine.frame(con, sales.bridge(shop()[0]))
+    with pytest.raises(sales.SalesError, match="= all kept lines"):
+        sales.assert_whole(steps.drop(index=3))
+
+
+def test_a_bridge_over_nothing_is_whole(con, nothing):
+    steps = engine.frame(con, sales.bridge(nothing[0]))
+    sales.assert_whole(steps)
+    assert sales.named_spend(steps) == 0
+
+
+def test_the_bridge_ends_at_the_spend_that_rfm_counts(con, shop):
+    moved, placed = shop()
+    customers = literal(con, "tables/customers", "customer_id\nb\na")
+    raw = rfm.measure(customers, placed, literal(con, "tables/returns", RETURNS), as_of=AS_OF)
+    steps = engine.frame(con, sales.bridge(moved))
+    assert sales.named_spend(steps) == engine.frame(con, raw)["spend"].sum() == 19
+
+
+def test_who_bought_only_postage_is_a_new_customer_as_on_the_other_pages(con, shop):
+    items = "order_id customer_id product_id ordered_at amount\n"
+    items += (
+        "1 a mug 2023-02-01 5\n1 a POST 2023-01-01 4\n2 b POST 2023-02-01 4\n3 c mug 2023-02-01 0"
     )
-    parts = steps["… to customers who are named"] + steps["… to nobody named"]
-    assert parts == steps["net sales of goods"]
-    charged = steps.filter(like="postage, fees").sum()
-    assert steps["net sales of goods"] + charged == steps["all kept lines"]
+    frame = engine.frame(con, sales.newcomers(shop(items=items, returns="line")[0]))
+    frame = frame[frame["customers"] > 0][["who", "customers", "net_sales"]]
+    assert frame.values.tolist() == [["new", 1, 0.0], ["new", 1, 0.0], ["returning", 1, 5.0]]
+
+
+def test_a_country_counts_buyers_and_one_of_two_countries_in_each(con, shop):
+    items = "order_id customer_id product_id ordered_at amount\n"
+    items += (
+        "2 a mug 2023-01-02 5\n1 a mug 2023-01-01 5\n1 b mug 2023-01-01 0\n1 d POST 2023-01-01 9"
+    )
+    orders = "order_id country\n2 Norway\n1 France"
+    returns = "customer_id product_id returned_at country amount\nc mug 2023-01-05 France 1"
+    moved, _ = shop(items=items, returns=returns, orders=orders)
+    assert found(con, sales.countries(moved), "country", "net_sales", "buyers") == [
+        ("France", 4.0, 2), ("Norway", 5.0, 1),
+    ]  # fmt: skip
+    assert found(con, sales.travellers(moved), "buyers", "travellers") == [(2, 1)]
+
+
+def test_nobody_travels_where_nothing_is_sold(con, nothing):
+    assert found(con, sales.travellers(nothing[0]), "buyers", "travellers") == [(0, 0)]
+    assert "{travellers}" not in sales.travellers_note(pd.DataFrame({"country": ["Norway"]}))
 
 
 def test_a_sale_cancelled_within_a_day_is_swift(con, shop):
@@ -333,7 +379,7 @@ def test_a_country_tells_how_much_its_largest_customer_brings(con, shop):
     items += "1 a mug 2023-01-01 30\n2 b mug 2023-01-01 10\n3 - mug 2023-01-01 60"
     orders = "order_id country\n1 Norway\n2 Norway\n3 Norway"
     moved, _ = shop(items=items, returns="line", orders=orders)
-    columns = ["net_sales", "customers", "spend_per_customer", "largest_share"]
+    columns = ["net_sales", "buyers", "spend_per_customer", "largest_share"]
     assert found(con, sales.countries(moved), *columns) == [(100.0, 2, 20.0, 0.75)]
 
 

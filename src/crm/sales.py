@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     import ibis
 
 
+CENT = 0.01
+NAMED = "= spend of named customers, as the page on value tiers counts it"
 SEASON = 1.25  # a month that sells this many times the median belongs to the season
+
+
+class SalesError(ValueError):
+    """The sums of this page do not hang together."""
 
 
 def movements(
@@ -57,27 +63,25 @@ def movements(
 
 
 def bridge(moved: ibis.Table) -> ibis.Table:
-    """One step from the goods sold to the sum of all kept lines: `step`, `amount`.
+    """One step from the goods sold to the spend that RFM counts: `step`, `amount`.
 
-    The sum of all kept lines is that of the ledger's kept rows; the last step is the spend that
-    RFM counts.
+    A step that begins with = is the sum of all steps above it that do not. The sum of all kept
+    lines is that of the ledger's kept rows; the last is what named customers spent.
     """
     import ibis
     from ibis import _
 
-    net = moved.gross - moved.returned
+    net, other, nobody = moved.gross - moved.returned, moved.other, moved.customer_id.isnull()
     sums = {
         "goods sold": moved.gross,
         "goods returned or cancelled": -moved.returned,
-        "net sales of goods": net,
-        "… to customers who are named": ibis.ifelse(moved.customer_id.notnull(), net, 0),
-        "… to nobody named": ibis.ifelse(moved.customer_id.isnull(), net, 0),
-        "postage, fees and corrections charged": ibis.ifelse(moved.other > 0, moved.other, 0),
-        "postage, fees and corrections credited": ibis.ifelse(moved.other < 0, moved.other, 0),
-        "all kept lines": net + moved.other,
-        "all kept lines of customers who are named": ibis.ifelse(
-            moved.customer_id.notnull(), net + moved.other, 0
-        ),
+        "= net sales of goods": net,
+        "postage, fees and corrections charged": ibis.ifelse(other > 0, other, 0),
+        "postage, fees and corrections credited": ibis.ifelse(other < 0, other, 0),
+        "= all kept lines": net + other,
+        "less net sales of goods to nobody named": ibis.ifelse(nobody, -net, 0),
+        "less postage, fees and corrections of nobody named": ibis.ifelse(nobody, -other, 0),
+        NAMED: ibis.ifelse(nobody, 0, net + other),
     }
     steps = [
         moved.aggregate(amount=value.sum().fill_null(0)).select(
@@ -86,6 +90,29 @@ def bridge(moved: ibis.Table) -> ibis.Table:
         for place, (name, value) in enumerate(sums.items())
     ]
     return ibis.union(*steps).order_by(_.place).select("step", "amount")
+
+
+def assert_whole(steps: pd.DataFrame) -> None:
+    """Raise `SalesError` unless each sum of the bridge is that of the steps above it.
+
+    Examples
+    --------
+    >>> steps = [("goods sold", 5.0), ("returned", -2.0), ("= net", 3.0)]
+    >>> assert_whole(pd.DataFrame(steps, columns=["step", "amount"]))
+    """
+    is_sum = steps["step"].str.startswith("=")
+    running = steps["amount"].where(~is_sum, 0).cumsum()
+    torn = steps[is_sum & ((running - steps["amount"]).abs() >= CENT)]
+    if len(torn):
+        raise SalesError(
+            f"the step {torn['step'].iloc[0]!r} of the bridge is {torn['amount'].iloc[0]:.2f}, "
+            f"but the steps above it make {running[torn.index[0]]:.2f}"
+        )
+
+
+def named_spend(steps: pd.DataFrame) -> float:
+    """The last step of the bridge: what named customers spent, as RFM counts it."""
+    return float(steps.loc[steps["step"] == NAMED, "amount"].sum())
 
 
 def monthly(moved: ibis.Table, orders: ibis.Table, *, as_of: date) -> ibis.Table:
@@ -142,25 +169,26 @@ def settle(months: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
 def newcomers(moved: ibis.Table) -> ibis.Table:
     """One month: customers and net sales by `who`: new, returning, earlier, unknown (none named).
 
-    A customer is new in the month of the first purchase in the data. What comes back is
-    subtracted in the month it came back; where nothing was bought up to then, the purchase lies
-    before the data: *earlier*. The four add up to the net sales of the month.
+    A customer is new in the month of the first purchase in the data: a line charged, of goods or
+    of postage alone, so that pages agree on who bought. What comes back is subtracted in the month
+    it came back; where nothing was bought up to then, the purchase lies before the data:
+    *earlier*. The four add up to the net sales of the month.
 
     Columns: month, who, customers (who bought in the month), net_sales.
     """
     import ibis
     from ibis import _
 
-    bought = moved.filter(_.customer_id.notnull(), _.gross > 0)
+    bought = moved.filter(_.customer_id.notnull(), _.gross + _.other > 0)
     first = bought.group_by("customer_id").agg(first_month=_.month.min())
-    joined = moved.filter("is_product").left_join(first, "customer_id")
+    joined = moved.left_join(first, "customer_id")
     who = ibis.cases(
         (joined.customer_id.isnull(), "unknown"),
         (joined.month == joined.first_month, "new"),
         (joined.month > joined.first_month, "returning"),
         else_="earlier",
     )
-    buyer = ibis.ifelse(joined.gross > 0, joined.customer_id, None)
+    buyer = ibis.ifelse(joined.gross + joined.other > 0, joined.customer_id, None)
     return (
         joined.mutate(who=who, net=joined.gross - joined.returned, buyer=buyer)
         .group_by("month", "who")
@@ -225,30 +253,39 @@ def most_returned(moved: ibis.Table, *, top: int = 10, least: float = 0) -> ibis
 
 
 def countries(moved: ibis.Table) -> ibis.Table:
-    """One country, best first: net_sales, named customers, what each of them spent.
+    """One country, best first: net_sales of goods, named buyers, what each of them spent.
 
-    `largest_share` is the part of named sales that the largest customer alone brings: where it is
-    large, the mean tells of one account and not of a market.
+    A buyer was charged for something there. `largest_share` is the part of the buyers' sales that
+    the largest alone brings: where it is large, the mean tells of one account and not of a market.
     """
     from ibis import _
 
     goods = moved.mutate(country=_.country.fill_null("unknown"), net=_.gross - _.returned)
     by_country = goods.group_by("country").agg(net_sales=_.net.sum())
     each = goods.filter(_.customer_id.notnull()).group_by("country", "customer_id")
-    named = (
-        each.agg(net=_.net.sum())
-        .group_by("country")
-        .agg(customers=_.count(), named=_.net.sum(), largest=_.net.max())
+    bought = each.agg(net=_.net.sum(), most=(_.gross + _.other).max()).filter(_.most > 0)
+    named = bought.group_by("country").agg(
+        buyers=_.count(), named=_.net.sum(), largest=_.net.max()
     )
     joined = by_country.left_join(named, "country").drop("country_right")
     spend = joined.named.cast("float64")
     return joined.select(
         "country",
         "net_sales",
-        customers=_.customers.fill_null(0),
-        spend_per_customer=spend / joined.customers.cast("float64"),
+        buyers=_.buyers.fill_null(0),
+        spend_per_customer=spend / joined.buyers.cast("float64"),
         largest_share=joined.largest.cast("float64") / spend.nullif(0),
     ).order_by(_.net_sales.desc(), _.country)
+
+
+def travellers(moved: ibis.Table) -> ibis.Table:
+    """One row: named buyers, and how many of them bought from more than one country."""
+    from ibis import _
+
+    bought = moved.filter(_.customer_id.notnull(), _.gross + _.other > 0)
+    places = bought.mutate(country=_.country.fill_null("unknown")).group_by("customer_id")
+    each = places.agg(countries=_.country.nunique())
+    return each.aggregate(buyers=_.count(), travellers=(_.countries > 1).sum().fill_null(0))
 
 
 def totals(months: pd.DataFrame) -> dict:
@@ -356,7 +393,7 @@ def home(places: pd.DataFrame) -> dict:
             f"{name}_country": "no other country" if row is None else row["country"],
             f"{name}_sales": 0.0 if row is None else float(row["net_sales"]),
             f"{name}_share": 0.0 if row is None else float(row["sales_share"]),
-            f"{name}_customers": 0 if row is None else int(row["customers"]),
+            f"{name}_buyers": 0 if row is None else int(row["buyers"]),
             f"{name}_largest_share": 0.0 if row is None else float(row["largest_share"]),
         }
     return found
@@ -412,8 +449,18 @@ def home_note(places: pd.DataFrame) -> str:
         return "All sales are in one country, {home_country:text}."
     return (
         "{home_country:text} brings {home_share:pct} of net sales. Outside it, "
-        "{second_country:text} leads with {second_sales:money} from {second_customers} named "
-        "customer[s], the largest of whom alone spent {second_largest_share:pct0} of it."
+        "{second_country:text} leads with {second_sales:money} from {second_buyers} named "
+        "buyer[s], the largest of whom alone spent {second_largest_share:pct0} of it."
+    )
+
+
+def travellers_note(places: pd.DataFrame) -> str:
+    """Whom the column of buyers counts, and whom it counts more than once."""
+    if len(places) < 2:
+        return "{buyers} named customer[s] bought something."
+    return (
+        "{buyers} named customer[s] bought something; {travellers} of them bought from more than "
+        "one country and count[s|] in each."
     )
 
 
