@@ -138,7 +138,8 @@ def test_the_worst_figure_is_the_reason_and_of_equals_the_first_named():
     assert (head["refused"], head["carried"]) == ("RFM, clusters, churn", "baskets")
     assert head["first_analysis"] == "RFM"
     assert head["first_reason"] == "40.0% of orders name a customer"
-    assert quality.first_note(churn).startswith("**First")
+    assert (head["first_owner"], head["first_enough"]) == ("Sales", "90.0%")
+    assert quality.first_note(churn.reset_index()).startswith("**{first_owner")
 
 
 def test_no_data_carry_nothing_and_a_figure_not_known_is_not_judged():
@@ -152,13 +153,17 @@ def test_no_data_carry_nothing_and_a_figure_not_known_is_not_judged():
 def test_what_the_mapping_declares_is_a_verdict_that_no_figure_can_raise():
     declared = [("baskets", "no", "lines are a sample"), ("churn", "with care", "so are orders")]
     rows = quality.limited(judged(stopped=99, baskets=0)[::-1], declared).set_index("analysis")
-    assert rows.loc["baskets"].tolist() == ["no", "lines are a sample", quality.UNLIMITED]
+    assert rows.loc["baskets"].to_dict() == {
+        "verdict": "no", "reason": "lines are a sample", "fix": quality.UNLIMITED,
+        "yes_from": "–", "owner": "sales",
+    }  # fmt: skip
     assert rows.loc["churn", ["verdict", "reason"]].tolist() == [
         "no", "99 customers stopped buying",
     ]  # fmt: skip
     assert rows.loc["RFM", "verdict"] == "yes"
     head = quality.headline(rows[::-1].reset_index())
     assert (head["first_reason"], head["first_fix"]) == ("Lines are a sample", quality.UNLIMITED)
+    assert quality.first_note(rows[::-1].reset_index()).startswith("**First")
 
 
 def test_where_the_mapping_declares_nothing_the_figures_decide():
@@ -542,6 +547,24 @@ def test_without_issues_the_lists_are_empty_and_the_sentences_stand(con, tagged)
     assert quality.review(calendar)["issues"].tolist() == [0]
 
 
+def test_the_largest_orders_without_a_customer_come_first(con, placed):
+    rows = quality.largest_unnamed(placed, top=1)
+    unnamed = engine.frame(con, placed.filter(placed.customer_id.isnull()))
+    assert found(con, rows, "amount") == [(unnamed["amount"].max(),)]
+    assert found(con, quality.largest_unnamed(placed.limit(0)), "order_id") == []
+
+
+def test_of_one_month_the_share_of_its_sales_that_names_nobody(con):
+    frame = pd.DataFrame(
+        {"order_id": list("CBA"), "customer_id": [None, None, "c"], "amount": [5.0, 10.0, 30.0],
+         "day": pd.to_datetime(["2024-02-01", "2024-01-01", "2024-01-31"])}
+    )  # fmt: skip
+    rows = engine.lift(con, frame, "months_of_orders")
+    assert found(con, quality.unnamed(rows), "month", "month_unnamed_share") == [
+        ("2024-01", 0.25), ("2024-02", 1.0),
+    ]  # fmt: skip
+
+
 def test_lines_that_no_rule_names_are_told_with_their_money(con):
     items = literal(con, "tables/order_items", """
         customer_id  amount  is_duplicate
@@ -710,6 +733,7 @@ def test_no_files_make_an_empty_table():
 
 # ---- earlier months --------------------------------------------------------------------------
 
+ALONE = pd.DataFrame({"month": ["2024-02", "2024-03"], "month_unnamed_share": [0.1, 0.4]})
 SOUND = pd.DataFrame(
     [("2024-02", 10, 1), ("2024-03", 10, 0), ("2024-04", 2, 2), (None, 3, 1)],
     columns=["month", "lines", "waiting"],
@@ -746,7 +770,7 @@ def test_a_line_without_a_date_or_after_the_last_row_counts_in_every_row():
 def test_the_last_row_of_the_past_has_the_verdicts_of_today(said, declared):
     now = ENOUGH | said
     row = pd.DataFrame([now | {"until_on": pd.Timestamp(AS_OF), "orders": 9}])
-    past = quality.past(row, [], quality.limits(), declared)
+    past = quality.past(row, [], ALONE, quality.limits(), declared)
     today = quality.limited(quality.verdicts(quality.judge(now, quality.limits())), declared)
     last = past.iloc[-1][[f"can_{analysis.lower()}" for analysis in today["analysis"]]]
     assert last.tolist() == today["verdict"].tolist()
@@ -755,7 +779,7 @@ def test_the_last_row_of_the_past_has_the_verdicts_of_today(said, declared):
 def test_a_past_that_lacks_a_figure_is_refused():
     row = pd.DataFrame([ENOUGH | {"until_on": pd.Timestamp(AS_OF), "orders": 9}])
     with pytest.raises(QualityError, match="lacks \\['signal_share'\\]"):
-        quality.past(row.drop(columns="signal_share"), [], quality.limits())
+        quality.past(row.drop(columns="signal_share"), [], ALONE, quality.limits())
 
 
 def test_earlier_months_are_computed_from_what_had_happened_by_then(con, placed, traces):
@@ -775,7 +799,7 @@ def test_the_past_has_sums_so_far_and_a_verdict(con, placed, traces):
     history = engine.frame(con, quality.history(placed, traces, as_of=AS_OF, months=1))
     history = quality.sounded(history, SOUND)
     counts = pd.DataFrame({"month": ["2024-03", "2023-11", "2024-04"], "quarantined": [2, 1, 9]})
-    past = quality.past(history, [counts], quality.limits())
+    past = quality.past(history, [counts], ALONE, quality.limits())
     columns = ["orders", "unnamed_sales_share", "quarantined", "can_rfm", "can_churn"]
     assert past[columns].values.tolist() == [
         [2, 0.0, 1, "no", "no"],
@@ -789,7 +813,9 @@ def test_the_past_has_sums_so_far_and_a_verdict(con, placed, traces):
 def test_without_orders_there_is_no_past(con, none_placed, traces):
     history = engine.frame(con, quality.history(none_placed, traces, as_of=AS_OF))
     history = quality.sounded(history, SOUND.head(0))
-    past = quality.past(history, [pd.DataFrame({"month": [], "late": []})], quality.limits())
+    past = quality.past(
+        history, [pd.DataFrame({"month": [], "late": []})], ALONE.head(0), quality.limits()
+    )
     assert len(past) == 0
     assert quality.past_facts(past)["past_month"] == ""
     assert quality.past_note(past) == "There are no earlier months to compare with."
@@ -904,5 +930,5 @@ def test_every_sentence_can_be_filled():
     note = quality.first_note(judged(stopped=1))
     values = quality.headline(judged(stopped=1))
     assert wording.fill(note, values) == (
-        "**First: load older orders.** 1 customer stopped buying; that decides churn."
+        "**Sales: load older orders.** 1 customer stopped buying; churn needs 200 for a yes."
     )

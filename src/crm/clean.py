@@ -728,13 +728,14 @@ def largest_note(found: dict) -> str:
 
 
 def owner_note(found: dict) -> str:
-    """What the owner of the order lines has to do about those that are no fact, if any."""
+    """Where the lines that are no fact can be found, if there are any."""
     if not found["quarantined"] + found["removed"]:
-        return "**Owner of the source: nothing to explain.** Every order line is kept."
+        return "Every order line is kept."
     return (
-        "**Owner of the source: explain the {quarantined} order line[s] in quarantine**, which "
-        "`data/clean/quarantine` holds whole and with the reason, and the {removed} line[s] "
-        "({removed_amount:money}) removed for the reasons in the ledger."
+        "`data/clean/quarantine.parquet` holds the {quarantined} order line[s] in quarantine "
+        "whole and with the reason; the page on quality says who looks into them. The "
+        "{removed} line[s] ({removed_amount:money}) removed for the reasons in the ledger are in "
+        "the raw files only."
     )
 
 

@@ -89,6 +89,7 @@ MEASURES = {  # what a figure says, why it matters, and what its owner does firs
         "map the records of service and behaviour",
     ),
 }
+MENDED_IN = {"signal_share": "tickets"}  # the table whose owner mends it; else order lines
 SHARES = tuple(name for name in MEASURES if name.endswith("_share"))
 
 STAGES = ("prospect", "new", "mature", "churned")
@@ -259,14 +260,16 @@ def verdicts(judged: pd.DataFrame) -> pd.DataFrame:
     ranked = judged.assign(order=order).sort_values(["place", "order"], kind="stable")
     worst = ranked.drop_duplicates("analysis").set_index("analysis").reindex(ANALYSES)
     worst = worst.dropna(subset="measure").reset_index()
-    is_fine = worst["grade"] == GRADES[-1]
-    fixes = pd.Series([MEASURES[m][2] for m in worst["measure"]], dtype="str")
+    is_fine, measures = worst["grade"] == GRADES[-1], worst["measure"]
+    fixes = pd.Series([MEASURES[measure][2] for measure in measures], dtype="str")
     return pd.DataFrame(
         {
             "analysis": worst["analysis"],
             "verdict": worst["grade"],
-            "reason": [_told(*row) for row in zip(worst["measure"], worst["value"], strict=True)],
+            "reason": [_told(*pair) for pair in zip(measures, worst["value"], strict=True)],
+            "yes_from": [_figure(*pair) for pair in zip(measures, worst["enough"], strict=True)],
             "fix": fixes.where(~is_fine, "nothing"),
+            "owner": [_owner(MENDED_IN.get(measure, "order_lines")) for measure in measures],
         }
     )
 
@@ -284,7 +287,8 @@ def limited(verdicts: pd.DataFrame, declared: Iterable[tuple[str, str, str]] = (
     for analysis, verdict, why in declared:
         found = GRADES.index(rows["verdict"].get(analysis, GRADES[0]))
         if analysis in rows.index and GRADES.index(verdict) <= found:
-            rows.loc[analysis] = {"verdict": verdict, "reason": why, "fix": UNLIMITED}
+            told = {"verdict": verdict, "reason": why, "fix": UNLIMITED, "yes_from": "–"}
+            rows.loc[analysis] = rows.loc[analysis].to_dict() | told
     return rows.reset_index()
 
 
@@ -326,6 +330,8 @@ def headline(verdicts: pd.DataFrame) -> dict:
         "first_fix": first["fix"].iloc[0] if len(first) else "",
         "first_reason": _sentence(first["reason"].iloc[0]) if len(first) else "",
         "first_analysis": first["analysis"].iloc[0] if len(first) else "",
+        "first_owner": _sentence(first["owner"].iloc[0]) if len(first) else "",
+        "first_enough": first["yes_from"].iloc[0] if len(first) else "",
     }
 
 
@@ -333,7 +339,14 @@ def first_note(verdicts: pd.DataFrame) -> str:
     """The sentence that tells what to fix first."""
     if (verdicts["verdict"] == GRADES[-1]).all():
         return "**Nothing stands in the way of an analysis.** Go on with the open issues below."
-    return "**First: {first_fix:text}.** {first_reason:text}; that decides {first_analysis:text}."
+    if headline(verdicts)["first_enough"] == "–":  # no figure would do: the mapping says so
+        return (
+            "**First: {first_fix:text}.** {first_reason:text}; that limits {first_analysis:text}."
+        )
+    return (
+        "**{first_owner:text}: {first_fix:text}.** {first_reason:text}; {first_analysis:text} "
+        "needs {first_enough:text} for a yes."
+    )
 
 
 # ---- the ledger ------------------------------------------------------------------------------
@@ -567,6 +580,17 @@ def handled(path: Path) -> pd.DataFrame:
     return _checked(text[list(HANDLED)], path.name)
 
 
+def handled_in(folder: Path) -> dict:
+    """Metric of the hand-kept file: where in the project it lies.
+
+    Examples
+    --------
+    >>> handled_in(Path("/data/sources/shop"))
+    {'issues_file': 'data/sources/shop/issues.csv'}
+    """
+    return {"issues_file": f"data/sources/{folder.name}/issues.csv"}
+
+
 def tagged(issues: ibis.Table, handled: ibis.Table) -> ibis.Table:
     """One issue with its `status`, `handled_on`; an entry on its line goes before its rule's."""
     keep = ["rule", "table", "line", "status", "handled_on"]
@@ -741,6 +765,13 @@ def unlisted(items: ibis.Table) -> ibis.Table:
     )
 
 
+def largest_unnamed(placed: ibis.Table, *, top: int = 10) -> ibis.Table:
+    """One order without a customer, of the `top` largest: order_id, day, amount, products."""
+    unnamed = placed.filter(_.customer_id.isnull())
+    best = unnamed.order_by(_.amount.desc(), "order_id").limit(top)
+    return best.select("order_id", "day", "amount", "products")
+
+
 def unlisted_note(found: dict) -> str:
     """The sentence on lines that no rule names."""
     if not found["unnamed_lines"] + found["repeated_lines"] + found["free_lines"]:
@@ -760,7 +791,7 @@ def issue_action(worklist: pd.DataFrame) -> str:
     return (
         "**{worst_owner:text}: look into `{worst_rule:text}` in {worst_table:text}**, open "
         "issues: {worst_open}; {worst_why:text}. They stand in `data/clean/issues.parquet`. "
-        "Note what was done in `issues.csv` of the source: rule, table, line (none for all "
+        "Note what was done in `{issues_file:text}`: rule, table, line (none for all "
         "of a rule), status (handled or closed), handled_on, note."
     )
 
@@ -1046,6 +1077,20 @@ def sounded(history: pd.DataFrame, soundness: pd.DataFrame) -> pd.DataFrame:
     return history.assign(sound_share=pd.Series(shares, index=history.index, dtype="float64"))
 
 
+def unnamed(placed: ibis.Table) -> ibis.Table:
+    """One month: the share of its sales, before returns, that names no customer."""
+    money, amount = placed.amount.cast("float64"), placed.amount
+    return (
+        placed.group_by(month=placed.day.strftime("%Y-%m"))
+        .agg(
+            month_unnamed_share=(
+                money.sum(where=placed.customer_id.isnull()) / amount.sum().cast("float64")
+            ).fill_null(0)
+        )
+        .order_by("month")
+    )
+
+
 def waiting(issues: ibis.Table) -> ibis.Table:
     """One month: rows of it that went to quarantine."""
     gone = issues.filter(_.action == "quarantine", _.month.notnull())
@@ -1077,12 +1122,14 @@ def late(items: ibis.Table, floors: ibis.Table) -> ibis.Table:
 def past(
     history: pd.DataFrame,
     counts: Iterable[pd.DataFrame],
+    unnamed: pd.DataFrame,
     limits: pd.DataFrame,
     declared: Iterable[tuple[str, str, str]] = (),
 ) -> pd.DataFrame:
     """`history` with sums of `counts` up to each month, and the verdict of that day.
 
-    Each of `counts` has a month and one number; sales without a customer are told as a share.
+    Each of `counts` has a month and one number, `unnamed` the share of the month alone;
+    sales without a customer are told as a share.
 
     Raises
     ------
@@ -1094,7 +1141,10 @@ def past(
         raise QualityError(f"the history lacks {absent}, so its verdicts would be too good")
     until = pd.to_datetime(history["until_on"])
     money = 1 - history["named_sales_share"]
-    rows = history.assign(until_on=until.astype("M8[us]"), unnamed_sales_share=money)
+    alone = until.dt.strftime("%Y-%m").map(unnamed.set_index("month")["month_unnamed_share"])
+    rows = history.assign(
+        until_on=until.astype("M8[us]"), unnamed_sales_share=money, month_unnamed_share=alone
+    )
     for count in counts:
         (name,) = [c for c in count.columns if c != "month"]
         sums = [count.loc[count["month"] <= f"{day:%Y-%m}", name].sum() for day in until]
@@ -1105,7 +1155,15 @@ def past(
         said = [one.loc[one["analysis"] == analysis, "verdict"].iloc[0] for one in graded]
         rows[f"can_{analysis.lower()}"] = pd.Series(said, index=rows.index, dtype="str")
     numbers = [c for c in ("quarantined", "late") if c in rows]
-    first = ["until_on", "orders", "unnamed_sales_share", "buyers", "stopped", *numbers]
+    first = [
+        "until_on",
+        "orders",
+        "unnamed_sales_share",
+        "month_unnamed_share",
+        "buyers",
+        "stopped",
+        *numbers,
+    ]
     return rows[[*first, *(f"can_{analysis.lower()}" for analysis in ANALYSES)]]
 
 
@@ -1115,20 +1173,24 @@ def past_note(past: pd.DataFrame) -> str:
         return "There are no earlier months to compare with."
     return (
         "At the end of {past_month:month} {past_unnamed_share:pct} of all sales up to then named "
-        "no customer; at {as_of:date} it is {unnamed_share:pct}. Order lines that came later than "
-        "the delivery that should have held them: {late}."
+        "no customer; at {as_of:date} it is {unnamed_share:pct}, and {now_unnamed_share:pct} of "
+        "the sales of this month alone, {then_unnamed_share:pct} of the one before. Order "
+        "lines that came later than the delivery that should have held them: {late}."
     )
 
 
 def past_facts(past: pd.DataFrame) -> dict:
     """Metrics of `past`: the oldest month beside today."""
     if past.empty:
-        return {"past_month": "", "past_unnamed_share": 0.0, "unnamed_share": 0.0, "late": 0}
+        shares = ("past_unnamed_share", "unnamed_share", "now_unnamed_share", "then_unnamed_share")
+        return {"past_month": "", **dict.fromkeys(shares, 0.0), "late": 0}
     first, last = past.iloc[0], past.iloc[-1]
     return {
         "past_month": f"{first['until_on']:%Y-%m}",
         "past_unnamed_share": float(first["unnamed_sales_share"]),
         "unnamed_share": float(last["unnamed_sales_share"]),
+        "now_unnamed_share": float(last["month_unnamed_share"]),
+        "then_unnamed_share": float(past["month_unnamed_share"].iloc[-2:].iloc[0]),
         "late": int(last.get("late", 0)),
     }
 

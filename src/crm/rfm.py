@@ -432,15 +432,15 @@ def consent_note(*, recorded: bool) -> str:
     if not recorded:
         return (
             "**Ask for permission first: the source records no consents, so nobody may be "
-            "contacted yet.** The lists below are made all the same, to show whom to ask first: "
+            "contacted yet.** Whom to ask first is shown all the same: "
             "{called} customer[s] to call, {cared} to visit, {offered} to recall and {invited} to "
             "invite."
         )
     return (
         "{may_contact} of {customers} customer[s] agreed to marketing, by what they said last up "
-        "to {as_of:date}. The lists below hold nobody else. Left out, since they refused or never "
-        "answered: {called_left_out} to call, {cared_left_out} to visit, {offered_left_out} to "
-        "recall and {invited_left_out} to invite."
+        "to {as_of:date}. The lists and counts below hold nobody else. Left out, since they "
+        "refused or never answered: {called_left_out} to call, {cared_left_out} to visit, "
+        "{offered_left_out} to recall and {invited_left_out} to invite."
     )
 
 

@@ -413,10 +413,10 @@ def season_note(months: pd.DataFrame) -> str:
 def unnamed_note(found: dict) -> str:
     """What the owner of the order system has to do about orders without a customer, if any."""
     if not found["unnamed_orders"]:
-        return "**Owner of the order system: keep it so.** Every order names its customer."
+        return "**Sales: keep it so.** Every order names its customer."
     return (
-        "**Owner of the order system: find out where {unnamed_orders} order[s] "
-        "({unnamed_orders_share:pct}) lost their customer.** They are worth "
+        "**Sales: find out what the {unnamed_orders} order[s] ({unnamed_orders_share:pct}) "
+        "without a customer [is|are]**, lost names or collective bookings. They are worth "
         "{unknown_sales:money} of goods, {unknown_sales_share:pct} of net sales; half of them "
         "are above {unnamed_value:money}, half of the named ones above {named_value:money}."
     )
