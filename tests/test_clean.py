@@ -86,13 +86,14 @@ def cleaned(con, tmp_path):
     """The cells of the notebook run on tables written as text; the others are empty."""
 
     def _cleaned(
-        *more: Rule, policies=None, unread="line", share=1, retention=(), **texts: str
-    ) -> Bench:
+        *more: Rule, policies=None, unread="line", share=1, retention=(),
+        missing=Source.missing, **texts: str,
+    ) -> Bench:  # fmt: skip
         policies, same = policies or {}, {"source": "shop"}
         period = texts.pop("period", None)
         mapped = SimpleNamespace(
-            rules=more, period=period, retention=retention, test_accounts=("T",),
-            non_products=("P0",), extended=(),
+            rules=more, period=period, retention=retention, missing=missing,
+            test_accounts=("T",), non_products=("P0",), extended=(),
         )  # fmt: skip
         rows = {n: literal(con, f"staged/{n}", texts.get(n, "line"), **same) for n in STAGED}
         rows["order_lines"] = order_lines(con, texts.get("order_lines", "line"))
@@ -521,6 +522,20 @@ def test_an_empty_gender_is_set_to_unknown_and_said_to_be(con, cleaned):
     assert found(con, issues.filter(issues.rule == "gender not known"), "line", "action") == [
         (2, "fix")
     ]
+
+
+def test_fields_that_the_mapping_names_are_filled_and_said_to_be(con, cleaned):
+    missing = (("gender", "unknown"), ("industry", "other"), ("city", "nowhere"))
+    done = cleaned(
+        customers="line customer_key gender industry city registered_on\n"
+        "3 C - - - 2020-01-01\n1 A male retail Rome 2020-01-01\n2 B - retail - 2020-01-01",
+        missing=missing,
+    ).out("clean/customers")
+    assert found(con, done, "customer_key", "gender", "industry", "city", "imputed") == [
+        ("A", "male", "retail", "Rome", None),
+        ("B", "unknown", "retail", "nowhere", "gender;city"),
+        ("C", "unknown", "other", "nowhere", "gender;industry;city"),
+    ]  # fmt: skip
 
 
 def test_quarantine_keeps_rows_of_all_tables_whole_with_the_reason(con, cleaned):

@@ -348,6 +348,32 @@ def test_each_mistake_in_a_retention_period_is_named(messages, retention, parts)
     assert all(part in message for part in parts), message
 
 
+def test_a_source_may_say_what_empty_fields_of_customers_become(write):
+    base = GOOD.replace("files:\n", "files:\n" + PEOPLE, 1)
+    text = EXTENDED + base + "missing: {favourite_store: none, gender: female}\n"
+    assert mapping.load(write(text)).missing == (("gender", "female"), ("favourite_store", "none"))
+    assert mapping.load(write(GOOD)).missing == (("gender", "unknown"),)
+
+
+@pytest.mark.parametrize(
+    ("missing", "parts"),
+    [
+        ("unknown", ["no mapping", "{industry: unknown}"]),
+        ("{industri: unknown}", ["unknown field 'industri'", "did you mean 'industry'?"]),
+        ("{birth_date: 1900-01-01}", ["unknown field 'birth_date'", "a text field of customers"]),
+        ("{name: nobody}", ["unknown field 'name'"]),
+        ("{customer_key: x}", ["unknown field 'customer_key'"]),
+        ("{gender: W}", ["'W'", "one of male, female, unknown"]),
+        ("{industry: }", ["None", "a text"]),
+        ("{industry: [a]}", ["['a']", "a text"]),
+    ],
+)
+def test_each_mistake_in_what_empty_fields_become_is_named(messages, missing, parts):
+    (message,) = messages(GOOD + f"missing: {missing}\n")
+    assert "line 14" in message
+    assert all(part in message for part in parts), message
+
+
 def test_a_source_may_say_what_its_data_cannot_carry(write):
     text = GOOD + "limits:\n  baskets: a sample of lines\n  rfm: {with care: sums are small}\n"
     assert mapping.load(write(text)).limits == (

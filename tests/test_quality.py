@@ -681,6 +681,17 @@ def test_phones_to_verify_and_values_filled_are_counted(con, customers):
     assert found(con, quality.filled(customers)) == [(5, 1, 2)]
 
 
+def test_each_field_that_a_policy_fills_is_counted(con):
+    people = literal(con, "tables/customers", "customer_id imputed\nb gender;city\na -\nc gender")
+    missing = (("gender", "unknown"), ("city", "nowhere"), ("industry", "other"))
+    names = ("field", "becomes", "filled")
+    assert found(con, quality.policy(people, missing), *names) == [
+        ("city", "nowhere", 1), ("gender", "unknown", 2), ("industry", "other", 0),
+    ]  # fmt: skip
+    none = quality.policy(people.limit(0), missing[:1])
+    assert found(con, none, "filled", "filled_share") == [(0, 0.0)]
+
+
 def test_customers_known_by_orders_alone_and_none_at_all_read_well(con, placed, none_placed):
     alone = literal(con, "tables/customers", "customer_id\na\nb")
     frame = quality.completeness(lives(con, alone, placed))

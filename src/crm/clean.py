@@ -25,6 +25,7 @@ from crm import rules
 from crm.rules import Given, Rule
 from crm.tables import (
     ARRIVING,
+    MISSING,
     PERSONAL_STATUSES,
     RECORDS,
     STRIDE,
@@ -56,13 +57,15 @@ class LedgerError(ValueError):
 class Source:
     """What cleaning must know of a source: its own rules, period, test accounts and policies.
 
-    `expiry` are the rules that remove what is past its retention (CLN-18). `policies` says of each
+    `expiry` are the rules that remove what is past its retention (CLN-18), `missing` what empty
+    fields of customers become (CLN-06). `policies` says of each
     table and file, in order, whether exact duplicates are kept or dropped; `tables` are the staged
     tables that have rows, for rules across tables.
     """
 
     rules: tuple[Rule, ...] = ()
     expiry: tuple[Rule, ...] = ()
+    missing: tuple[tuple[str, str], ...] = tuple(MISSING.items())
     period: tuple[str, str] | None = None
     test_accounts: tuple[str, ...] = ()
     policies: dict[str, list[str]] = field(default_factory=dict)
@@ -126,6 +129,7 @@ def source(mapping, files, staged: dict[str, ibis.Table], *, as_of: date | None 
     return Source(
         rules=mapping.rules,
         expiry=tuple(rules.expiry(table, days, as_of) for table, days in mapping.retention),
+        missing=mapping.missing,
         period=mapping.period,
         test_accounts=mapping.test_accounts,
         policies={name: policies.tolist() for name, policies in inorder},
@@ -292,8 +296,8 @@ def products(lines: ibis.Table, catalogue: ibis.Table, *, non_products: list[str
 def customers(records: ibis.Table, named: list[ibis.Table], source: Source) -> ibis.Table:
     """One customer that a record or any other row names, as in `clean/customers`.
 
-    `named` are tables that may have a `customer_key`; a row past its retention names nobody. An
-    empty gender is set to unknown, and `imputed` says so (CLN-03, CLN-06).
+    `named` are tables that may have a `customer_key`; a row past its retention names nobody.
+    Empty fields become what `source.missing` says, and `imputed` names them (CLN-03, CLN-06).
     """
     named = [t.filter((t.reason != rules.EXPIRED).fill_null(True)) if "reason" in t.columns else t
              for t in named]  # fmt: skip
@@ -301,11 +305,12 @@ def customers(records: ibis.Table, named: list[ibis.Table], source: Source) -> i
     every = ibis.union(*keys, distinct=True).filter(_.customer_key.notnull())
     joined = every.outer_join(records, "customer_key")
     names = lookup("clean/customers", source.extended).names
+    marks = [joined[field].isnull().ifelse(field, None) for field, _value in source.missing]
     filled = {
         "customer_key": ibis.coalesce(joined.customer_key, joined.customer_key_right),
-        "gender": joined.gender.fill_null("unknown"),
+        **{field: joined[field].fill_null(value) for field, value in source.missing},
         **{c: joined[c].fill_null("missing") for c in names if c in PERSONAL_STATUSES},
-        "imputed": joined.gender.isnull().ifelse("gender", None),
+        "imputed": ibis.array(marks).filter(lambda mark: mark.notnull()).join(";").nullif(""),
     }
     return joined.select(**{c: filled[c] if c in filled else joined[c] for c in names})
 

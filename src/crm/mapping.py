@@ -24,6 +24,7 @@ from crm.tables import (
     ARRIVING,
     DUPLICATES,
     GRADES,
+    MISSING,
     PERSONAL_STATUSES,
     RECORDS,
     Column,
@@ -41,8 +42,8 @@ REGISTER = {  # why a source was accepted (ING-12)
 }
 
 _TOP_KEYS = (
-    "title", "about", "origin", "licence", "public", "register", "period", "retention", "limits",
-    "fields", "files", "rules", "test_accounts", "non_products",
+    "title", "about", "origin", "licence", "public", "register", "period", "retention", "missing",
+    "limits", "fields", "files", "rules", "test_accounts", "non_products",
 )  # fmt: skip
 _FILE_KEYS = (
     "table", "path", "sheet", "delimiter", "encoding", "records", "join", "duplicates", "system",
@@ -153,7 +154,8 @@ class Mapping:
     """One source: how it is presented and why it was accepted, its files, rules and codes.
 
     `period` holds the first and last day that the source says to cover; `retention` pairs of a
-    table and the days its rows may be kept, measured from `as_of` (CLN-18); `limits` name an
+    table and the days its rows may be kept, measured from `as_of` (CLN-18); `missing` what an
+    empty field of customers becomes (CLN-06); `limits` name an
     analysis, the best verdict that these data allow it, and why; `extended` are fields of
     customers that the source declares; `test_accounts` are customers whose orders are tests.
     """
@@ -167,6 +169,7 @@ class Mapping:
     register: tuple[tuple[str, str], ...] = ()
     period: tuple[str, str] | None = None
     retention: tuple[tuple[str, int], ...] = ()
+    missing: tuple[tuple[str, str], ...] = tuple(MISSING.items())
     limits: tuple[tuple[str, str, str], ...] = ()
     extended: tuple[Column, ...] = ()
     files: tuple[File, ...] = ()
@@ -274,6 +277,7 @@ def _mapping(name: str, data: dict, doc: Document) -> Mapping:
         register=_register(data.get("register"), doc),
         period=_period(data.get("period"), doc),
         retention=_retention(data.get("retention"), doc),
+        missing=_missing(data.get("missing"), extended, doc),
         limits=_limits(data.get("limits"), doc),
         extended=extended,
         files=_files(data.get("files"), extended, doc),
@@ -329,6 +333,28 @@ def _retention(entry, doc: Document) -> tuple[tuple[str, int], ...]:
             doc.add((*at, table), f"{text!r}", "a number of days, as 400 days", "mend it")
     days = {table: re.match(r"\d{1,5}|", text)[0] or 0 for table, text in entry.items()}
     return tuple((table, int(number)) for table, number in days.items())
+
+
+def _missing(entry, extended: tuple[Column, ...], doc: Document) -> tuple[tuple[str, str], ...]:
+    """What an empty field of customers becomes, those that every source fills among them (CLN-06).
+
+    A field that is not named stays empty; where a row without it must wait, a rule says so.
+    """
+    if entry is None:
+        return tuple(MISSING.items())
+    at = ("missing",)
+    known = {c.name: c for c in fields("customers", extended).values()
+             if c.type == "string" and not c.personal and c.name != "customer_key"}  # fmt: skip
+    if not isinstance(entry, dict):
+        doc.add(at, "no mapping", "such as `{industry: unknown}`", "write field and value")
+        return tuple(MISSING.items())
+    _known(entry, known, at, doc, what="field", expected="a text field of customers")
+    for name, value in entry.items():
+        codes = known[name].codes if name in known else ()
+        if not value or not isinstance(value, str) or (codes and value not in codes):
+            expected = f"one of {', '.join(codes)}" if codes else "a text"
+            doc.add((*at, name), short(repr(value)), expected, "mend it, or leave the field empty")
+    return tuple((MISSING | entry).items())
 
 
 def _limits(entry, doc: Document) -> tuple[tuple[str, str, str], ...]:

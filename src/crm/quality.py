@@ -930,6 +930,24 @@ def worth_showing(states: pd.DataFrame) -> pd.DataFrame:
     return states.head(0) if (states["state"] == "nobody has it").all() else states
 
 
+def policy(customers: ibis.Table, missing: Iterable[tuple[str, str]]) -> ibis.Table:
+    """One field that a policy fills where it is empty: what it `becomes`, and how often (CLN-06).
+
+    `missing` are pairs of a field and its value, as the mapping has them.
+    """
+    marks = ";" + customers.imputed.fill_null("") + ";"
+    parts = [
+        customers.aggregate(
+            filled=marks.contains(f";{field};").sum().fill_null(0),
+            filled_share=marks.contains(f";{field};").cast("float64").mean().fill_null(0),
+        ).select("filled", "filled_share", field=ibis.literal(field), becomes=ibis.literal(value))
+        for field, value in missing
+    ]
+    return (
+        ibis.union(*parts).order_by("field").select("field", "becomes", "filled", "filled_share")
+    )
+
+
 def gaps(completeness: pd.DataFrame) -> dict:
     """Metrics of completeness: fields below their floor, and fields that no file feeds."""
     low = completeness[completeness["state"] == "below the floor"]

@@ -132,6 +132,7 @@ _PERSONAL_STATUSES = (  # what may be known of personal columns outside the vaul
 )
 PERSONAL_STATUSES = tuple(column.name for column in _PERSONAL_STATUSES)
 _MARK = _c("contact_mark", "string", "keyed hash of name and contact: equal for one person")
+MISSING = {"gender": "unknown"}  # what an empty field of customers becomes (CLN-03, CLN-06)
 _IMPUTED = _c("imputed", "string", "fields that a policy filled, separated by ; (CLN-06)")
 _PERSONAL = (
     _c("name", "string", "full name", required=True, personal=True),
