@@ -37,7 +37,10 @@ stages:
 SETUP = 'from crm.stage import Stage\n\nstage = Stage("empty", params)'
 CELLS = [("parameters", "params = {}"), ("plumbing", SETUP), (None, "one = 1"),
          (None, "two = one + 1"), (None, "stage.metrics(two=two)")]  # fmt: skip
-RUN = {"source": "demo", "as_of": "2023-12-31", "seed": 1, "currency": "GBP"}
+RUN = {
+    "source": "demo", "as_of": "2023-12-31", "seed": 1, "currency": "GBP",
+    "time_zone": "Europe/London",
+}  # fmt: skip
 PROBE = """
 import resource, sys
 from crm import run
