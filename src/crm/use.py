@@ -154,9 +154,26 @@ def stage_table(root: Path) -> str:
     """The stages of dvc.yaml as a Markdown table: name, what it answers, what it writes."""
     lines = ["| stage | what it makes | writes |", "|---|---|---|"]
     for name, spec in load_specs(root, BASE).items():
-        outs = [f"`{p}`" for p in spec.outs if not p.startswith("reports/notebooks")]
-        lines.append(f"| `{name}` | {spec.desc} | {', '.join(outs)} |")
+        outs = [p for p in spec.outs if not p.startswith("reports/notebooks")]
+        lines.append(f"| `{name}` | {spec.desc} | {_by_folder(outs)} |")
     return "\n".join(lines) + "\n"
+
+
+def _by_folder(paths: list[str]) -> str:
+    """The paths, those of a folder with more than three as a number.
+
+    Examples
+    --------
+    >>> _by_folder(["a/x", "a/y", "b/1", "b/2", "b/3", "b/4"])
+    '`a/x`, `a/y`, 4 files in `b`'
+    """
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        folders.setdefault(path.rpartition("/")[0], []).append(f"`{path}`")
+    return ", ".join(
+        ", ".join(few) if len(few) <= 3 else f"{len(few)} files in `{folder}`"
+        for folder, few in folders.items()
+    )
 
 
 def _folder(root: Path, name: str) -> Path:
