@@ -1097,16 +1097,13 @@ def sounded(history: pd.DataFrame, soundness: pd.DataFrame) -> pd.DataFrame:
 
 def unnamed(placed: ibis.Table) -> ibis.Table:
     """One month: the share of its sales, before returns, that names no customer."""
-    money, amount = placed.amount.cast("float64"), placed.amount
-    return (
-        placed.group_by(month=placed.day.strftime("%Y-%m"))
-        .agg(
-            month_unnamed_share=(
-                money.sum(where=placed.customer_id.isnull()) / amount.sum().cast("float64")
-            ).fill_null(0)
-        )
-        .order_by("month")
+    # summed as money and divided after that: sums of floats depend on the order of threads
+    months = placed.group_by(month=placed.day.strftime("%Y-%m")).agg(
+        all_sales=_.amount.sum().cast("float64"),
+        nobody=_.amount.sum(where=_.customer_id.isnull()).cast("float64"),
     )
+    share = (months.nobody / months.all_sales).fill_null(0)
+    return months.select("month", month_unnamed_share=share).order_by("month")
 
 
 def waiting(issues: ibis.Table) -> ibis.Table:
