@@ -66,7 +66,9 @@ def ours(folder: Path, out: Path) -> None:
     orders, rest = clean.orders(drafts, odd), engine.hold(con, clean.rest(judged), "rest")
     arrived = {"order_lines": lines.count().execute(), **nothing}
     marked = {name: clean.marks(name, rows, source) for name, rows in staged.items()}
-    suspects = clean.all_suspects(judged, rest, marked, orders, source)
+    strangers = clean.judge(clean.strangers(lines, orders, source), dropped, odd, source=source)
+    looked_at = clean.beside(rest, strangers)
+    suspects = clean.all_suspects(judged, looked_at, marked, orders, source)
     suspects = engine.hold(con, suspects, "suspects")
     ledger = engine.frame(con, clean.ledger(orders, rest, suspects, arrived))
     equals = clean.judge(clean.equals(lines, rest), dropped, odd, source=source)

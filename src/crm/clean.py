@@ -732,7 +732,7 @@ def largest_note(found: dict) -> str:
     )
 
 
-def owner_note(found: dict) -> str:
+def rest_note(found: dict) -> str:
     """Where the lines that are no fact can be found, if there are any."""
     if not found["quarantined"] + found["removed"]:
         return "Every order line is kept."

@@ -399,7 +399,7 @@ def _converted(con, one: Opened, extended: tuple[Column, ...]) -> Opened:
         made |= {f"#{name}": value for name, value in statuses.items()}
     path = fresh(".parquet")
     query = con.compile(cells.select(*(c for c in PLACE if c in cells.columns), **made))
-    # few distinct values or none: a dictionary of all cells of a column costs more than it saves
+    # a dictionary only where values are few: to make one of every cell costs more than it saves
     options = "format parquet, compression lz4, dictionary_size_limit 1000"
     con.raw_sql(f"copy ({query}) to '{path}' ({options})")
     # `engine.write` knows by this beginning that rows are stored and can be read month by month

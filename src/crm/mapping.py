@@ -155,9 +155,9 @@ class Mapping:
 
     `period` holds the first and last day that the source says to cover; `retention` pairs of a
     table and the days its rows may be kept, measured from `as_of` (CLN-18); `missing` what an
-    empty field of customers becomes (CLN-06); `limits` name an
-    analysis, the best verdict that these data allow it, and why; `extended` are fields of
-    customers that the source declares; `test_accounts` are customers whose orders are tests.
+    empty field of customers becomes (CLN-06); `limits` name an analysis, the best verdict that
+    these data allow it, and why; `extended` are fields of customers that the source declares;
+    `test_accounts` are customers whose orders are tests.
     """
 
     name: str
@@ -328,11 +328,13 @@ def _retention(entry, doc: Document) -> tuple[tuple[str, int], ...]:
         doc.add(at, "no mapping of texts", "such as `{events: 400 days}`", "write table and days")
         return ()
     _known(entry, dated, at, doc, what="table", expected="a table of dated facts")
+    made = []
     for table, text in entry.items():
-        if not re.fullmatch(r"[1-9]\d{0,4} days?", text):
+        if re.fullmatch(r"[1-9]\d{0,4} days?", text):
+            made.append((table, int(text.split()[0])))
+        else:
             doc.add((*at, table), f"{text!r}", "a number of days, as 400 days", "mend it")
-    days = {table: re.match(r"\d{1,5}|", text)[0] or 0 for table, text in entry.items()}
-    return tuple((table, int(number)) for table, number in days.items())
+    return tuple(made)
 
 
 def _missing(entry, extended: tuple[Column, ...], doc: Document) -> tuple[tuple[str, str], ...]:
