@@ -188,6 +188,27 @@ class Stage:
         """The declared input table as a frame, for tables that grow with customers."""
         return self.frame(self.table(name))
 
+    def unlock(self, name: str, *columns: str, purpose: str) -> pd.DataFrame:
+        """The key columns and these personal `columns` of a declared vault table, in the clear.
+
+        Each use leaves a line in the access log, outside the outputs (PRV-15). What is returned
+        may be compared and masked, never written or shown.
+        """
+        from crm import vault
+
+        path = self.spec.dep(name)
+        schema = self._schema(path)
+        open_ones = [column.name for column in schema.columns if not column.personal]
+        frame = self.frame(self.table(name).select(*open_ones, *columns))
+        key = self.keys.encryption
+        vault.log(self.root, by=self.name, fields=[f"{name}.{c}" for c in columns],
+                  purpose=purpose, rows=len(frame))  # fmt: skip
+        plain = {
+            c: vault.decrypt(frame[c].tolist(), key=key, context=f"{schema.name}.{c}")
+            for c in columns
+        }
+        return frame.assign(**plain).astype(dict.fromkeys(columns, "str"))
+
     def frame(self, expr: ibis.Table) -> pd.DataFrame:
         """The result of an expression as a frame: money as float64."""
         from crm import engine

@@ -9,12 +9,14 @@ in the mapping), which protect nothing and say so.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import hmac
 import json
 import os
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 ID_LENGTH = 16  # hex digits of a customer id: 64 bits, no clash expected below 10^8 customers
@@ -127,6 +129,21 @@ def decrypt(values: list[str | None], *, key: bytes, context: str) -> list[str |
         raise KeyProblem(
             f"cannot decrypt {context}: wrong key, or the value was changed"
         ) from None
+
+
+def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> None:
+    """Add one line to the access log: when, who, by which stage or command, fields, purpose.
+
+    It lies in `.crm/access.log`, apart from all outputs, which carry no clock and no user.
+    """
+    entry = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": getpass.getuser(),
+        "by": by, "fields": fields, "rows": rows, "purpose": purpose,
+    }  # fmt: skip
+    path = root / ".crm/access.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def _seal(cipher, value: str, bound: list[bytes]) -> str:
