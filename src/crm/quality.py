@@ -24,7 +24,7 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from crm import rules, wording
+from crm import disclosure, rules, wording
 from crm.tables import (
     ANALYSES,
     ARRIVING,
@@ -909,6 +909,30 @@ def needs(
     return pd.DataFrame(rows, columns=columns)
 
 
+def told_of(needs: pd.DataFrame, lives: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """`needs` without the stages of under `least` customers, and shares that are of so few."""
+    stages = disclosure.suppress(lives[["stage", "customers"]], by=["stage"], least=least)
+    people = needs["stage"].map(stages.set_index("stage")["customers"])
+    by, hide = ["stage", "field"], ["filled_share", "state"]
+    known = disclosure.suppress(
+        needs.assign(customers=people), by=by, hide=hide, least=least, along=[]
+    )
+    return disclosure.suppress_part(
+        known, part="filled_share", by=by, hide=["state"], least=least, along=[]
+    )
+
+
+def told_of_all(
+    completeness: pd.DataFrame, lives: pd.DataFrame, *, least: int = 5
+) -> pd.DataFrame:
+    """`completeness` without the share of a field that under `least` customers have, or lack."""
+    rows = completeness.assign(_all=lives["customers"].sum())
+    known = disclosure.suppress_part(
+        rows, part="filled_share", of="_all", by=["field"], least=least, along=[]
+    )
+    return known.drop(columns="_all")
+
+
 def filled(customers: ibis.Table) -> ibis.Table:
     """One row: customers, phones to verify, and values that a policy filled (CLN-20)."""
     marks = customers.imputed.nullif("").split(";").length()
@@ -1319,6 +1343,18 @@ def permitted(consents: pd.DataFrame, *, customers: int) -> pd.DataFrame:
     unknown = customers - whole["granted"] - whole["refused"]
     shares = whole["granted"] / max(customers, 1)
     return whole.assign(unknown=unknown, granted_share=shares).rename_axis("purpose").reset_index()
+
+
+def answers(permitted: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """`permitted` without answers that under `least` customers gave, and what gives them away."""
+    said = ["granted", "refused", "unknown"]
+    long = permitted.melt(["purpose"], said, "answer", "customers")
+    by, along = ["purpose", "answer"], ["answer"]
+    known = disclosure.suppress(long, by=by, least=least, along=along)
+    by_answer = {a: rows.set_index("purpose")["customers"] for a, rows in known.groupby("answer")}
+    kept = {a: permitted["purpose"].map(by_answer[a]).astype("Int64") for a in said}
+    share = permitted["granted_share"].mask(kept["granted"].isna())
+    return disclosure.again(permitted.assign(**kept, granted_share=share), known)
 
 
 def consent_note(permitted: pd.DataFrame) -> str:
