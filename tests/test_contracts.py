@@ -93,7 +93,7 @@ MAY_IMPORT = {  # architecture, section 2; modules that are not here are held by
     "tables": set(),
     "wording": set(),
 }
-ONLY_RUN = {"run", "site", "track", "use", "simulate", "stage", "pull"}  # imported by run.py alone
+ONLY_RUN = {"run", "site", "track", "use", "simulate", "stage", "pull", "new"}  # by run.py
 HOME_OF = {"papermill": "run.py", "mlflow": "track.py"}
 HEAVY = {"pandas", "ibis", "duckdb", "mlflow", "papermill", "altair", "vl_convert"}
 LIGHT = ("run", "project", "wording", "mapping", "use", "track")  # start without the above
