@@ -232,6 +232,7 @@ def test_a_count_of_customers_that_nobody_looked_at_is_refused_by_tables_and_cha
     drawn = plots.bars(
         disclosure.suppress(listed(CITIES), by=["city"]), "customers", "city", **words
     )
+    assert drawn["note"]["values"]["hidden"] == 2
     values = {row["city"]: row["customers"] for row in drawn["spec"]["data"]["values"]}
     assert values == {"a": 40, "b": None, "c": 9, "d": 0, "e": None}
 

@@ -1,7 +1,9 @@
 """Chart specifications in Vega-Lite: plain data, one message each, one style.
 
-Each function returns `{"title", "alt", "spec"}`. Title and alt text are messages whose places are
-filled with metrics; the title states the finding. Colours, fonts and sizes are the site's.
+Each function returns `{"title", "alt", "spec"}`, and a note where cells of few customers are
+hidden; a frame that counts customers goes through `disclosure.suppress` first. Title and alt text
+are messages whose places are filled with metrics; the title states the finding. Colours, fonts and
+sizes are the site's.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ def pairs(frame: pd.DataFrame, y: str, measures: list[str], *, title: str, alt: 
     disclosure.refuse(frame)
     long = frame.melt([y], measures, "measure", "share")
     long = long.assign(measure=long["measure"].map(label))
+    long.attrs = frame.attrs
     encoding = {
         "y": {"field": y, "type": "nominal", "sort": list(frame[y]), "title": None},
         "yOffset": {"field": "measure", "sort": [label(m) for m in measures]},
@@ -100,7 +103,7 @@ def _chart(frame, fields: list[str], mark, encoding: dict, title: str, alt: str)
         {name: _plain(value) for name, value in zip(fields, row, strict=True)} for row in rows
     ]
     spec = {"data": {"values": values}, "mark": mark, "encoding": encoding}
-    return {"title": title, "alt": alt, "spec": spec}
+    return {"title": title, "alt": alt, "spec": spec, **disclosure.note(frame)}
 
 
 def _quantity(frame: pd.DataFrame, name: str) -> dict:

@@ -35,12 +35,12 @@ It runs as it stands and counts active customers:
   crm test tests/test_@name@.py tests/test_contracts.py
 
 Then make it yours, in this order; `Replace:` marks what is only an example:
-  1. notebooks/@name@.ipynb   the question, and what one row is
-  2. src/crm/@name@.py        what the words mean, and the functions
-  3. src/crm/tables.py        features/@name@: columns, owner, purpose, what customers must permit
-  4. dvc.yaml                 the tables that it reads, and its desc; then `crm stages`
-  5. params.yaml              what the business may change
-  6. tests/test_@name@.py     a table of a few rows for each function
+  1. notebooks/@name@.ipynb: the question, and what one row is
+  2. src/crm/@name@.py: what the words mean, and the functions
+  3. src/crm/tables.py: columns of features/@name@, owner, purpose, what customers must permit
+  4. dvc.yaml: the tables that it reads, and its desc; then `crm stages`
+  5. params.yaml: what the business may change
+  6. tests/test_@name@.py: a table of a few rows for each function
 The contract tests say, file by file, what does not agree yet.
 """
 
