@@ -144,6 +144,9 @@ class Bench:
 
     def execute(self, name: str, **names) -> dict:
         """Run the cells of a notebook but its setup; returns the names that they define."""
+        from crm import disclosure
+
+        names = {"disclosure": disclosure, **names}
         self.at = {"ingest": "staged", "identity": "tables"}.get(name, name)
         book = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
         names |= {"stage": self}
