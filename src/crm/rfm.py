@@ -537,13 +537,15 @@ def quarters(
     return sorted({as_of, *(at for at in dates if at >= oldest)})
 
 
-def remembered(scored: dict[date, pd.DataFrame]) -> pd.DataFrame:
+def remembered(scored: dict[date, pd.DataFrame], among: pd.DataFrame) -> pd.DataFrame:
     """One customer and date: scores and tier, as in `features/rfm_quarters` (RFM-17).
 
-    The frames are made by the same functions at each date, from facts up to it.
+    The frames are made by the same functions at each date, from facts up to it; only customers
+    who are `among` those analysed stay.
     """
     parts = [tiers.assign(at_on=pd.Timestamp(at)) for at, tiers in scored.items()]
     rows = pd.concat(parts, ignore_index=True)[lookup("features/rfm_quarters").names]
+    rows = rows[rows["customer_id"].isin(among["customer_id"])]
     return rows.sort_values(["customer_id", "at_on"], ignore_index=True)
 
 

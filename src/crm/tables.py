@@ -830,6 +830,7 @@ _ALL = [
             _c("m_score", "float", "monetary score, 0–100"),
             _c("tier", "string", "value tier", codes=TIERS),
         ),
+        needs="analysis",
     ),
     Table(
         "features/tags",
@@ -883,6 +884,7 @@ _ALL = [
             _c("core_zh", "string", "the same in Chinese (核心特征描述)"),
             _c("rules", "string", "version of the rules of this row (TAG-29)"),
         ),
+        needs="profiling",
     ),
     Table(
         "features/tag_rows",
@@ -898,6 +900,7 @@ _ALL = [
             _c("since_on", "date", "day on which it was first seen, where a source says it"),
             _c("version", "string", "version of the tag's rule (TAG-29)"),
         ),
+        needs="profiling",
     ),
     Table(
         "features/tag_catalogue",
@@ -916,6 +919,22 @@ _ALL = [
             _c("requirement", "string", "where the rule comes from"),
             _c("version", "string", "number kept by hand, and hash of the rule"),
         ),
+    ),
+    Table(
+        "features/segments",
+        "one customer who permits profiling and the segment of each of the four kinds",
+        "marketing",
+        "segments to plan by, and to cross (TAG-24…28)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("descriptive", "string", "who they are: gender and band of age, or country"),
+            _c("need", "string", "what they say or show to need; unknown if nothing tells"),
+            _c("value", "string", "value tier and profit"),
+            _c("behaviour", "string", "frequency level, purchase channel and loyalty"),
+            _c("profit", "money", "sales less costs in the window; empty without costs"),
+        ),
+        needs="profiling",
     ),
 ]
 

@@ -40,6 +40,7 @@ UNKNOWN = "unknown"
 PARTS = ((5, "night"), (12, "morning"), (18, "afternoon"), (24, "evening"))  # of a day, up to hour
 LEVELS = ("high", "middle", "low")  # TAG-16
 TYPES = ("new", "old", "churned")  # TAG-05
+NEEDED_PURPOSES = ("analysis", "profiling")  # a profile is made by analysing (PRV-07)
 OLDEST = 120  # years; above it a date of birth is a mistake
 CHINESE = {  # values in the words of the business
     "male": "男", "female": "女", "unknown": "未知",
@@ -195,6 +196,7 @@ CATALOGUE = (
         "reached_days", "service", many=True, requirement="TAG-31"),
 )  # fmt: skip
 COLUMNS = tuple(tag.name for tag in CATALOGUE if not tag.many)
+COUNTS = ("enquiries_90d", "complaints_n", "praise_n", "interactions_n")  # 0 where nothing came
 NUMBERS = tuple(
     column.name for column in lookup("features/tags").columns
     if column.type in ("int", "float", "money")
@@ -270,13 +272,13 @@ def purchases(
     bought = placed.group_by("customer_id").agg(
         first_order_on=_.day.min(where=_.stands),
         last_order_on=_.day.max(where=_.stands),
-        orders=_.stands.sum(),
+        orders=_.count(where=_.stands),
         net=_.net.sum(),
-        freq_30d=(_.stands & (_.age < frequency_days)).sum(),
-        freq_90d=(_.stands & (_.age < spend_days)).sum(),
+        freq_30d=_.count(where=_.stands & (_.age < frequency_days)),
+        freq_90d=_.count(where=_.stands & (_.age < spend_days)),
         recent=_.net.sum(where=_.age < spend_days),
-        habit=(_.stands & (_.age < habit_days)).sum(),
-        habit_late=(_.stands & (_.age < habit_days) & _.late).sum(),
+        habit=_.count(where=_.stands & (_.age < habit_days)),
+        habit_late=_.count(where=_.stands & (_.age < habit_days) & _.late),
         active_quarters=(_.age // QUARTER_DAYS).nunique(
             where=_.stands & (_.age < 4 * QUARTER_DAYS)
         ),
@@ -357,7 +359,7 @@ def answered(contacts: ibis.Table, *, as_of: date, days: int = 365) -> ibis.Tabl
         joined=invited & done(contacts.joined_at),
     )
     sums = known.group_by("customer_id").agg(
-        **{n: _[n].sum() for n in ("mailed", "invited", "opened", "clicked", "joined")}
+        **{n: _.count(where=_[n]) for n in ("mailed", "invited", "opened", "clicked", "joined")}
     )
     return sums.select(
         "customer_id",
@@ -387,10 +389,10 @@ def served(
     )
     known = cases.filter(_.customer_id.notnull(), _.day <= as_of)
     return known.group_by("customer_id").agg(
-        enquiries_90d=((_.kind == "enquiry") & (_.day > start)).sum(),
-        complaints_n=(_.kind == "complaint").sum(),
+        enquiries_90d=_.count(where=(_.kind == "enquiry") & (_.day > start)),
+        complaints_n=_.count(where=_.kind == "complaint"),
         last_complaint_on=_.day.max(where=_.kind == "complaint"),
-        praise_n=(_.kind == "praise").sum(),
+        praise_n=_.count(where=_.kind == "praise"),
         last_praise_on=_.day.max(where=_.kind == "praise"),
     )
 
@@ -449,12 +451,13 @@ def together(base: ibis.Table, *parts: ibis.Table) -> ibis.Table:
     return base
 
 
-def permitted(base: ibis.Table, permits: ibis.Table, *, purpose: str = "profiling") -> ibis.Table:
-    """The customers who permit the purpose: nobody else has tags (PRV-07)."""
+def permitted(base: ibis.Table, permits: ibis.Table) -> ibis.Table:
+    """The customers who permit analysis and profiling: nobody else has tags (PRV-07)."""
     from ibis import _
 
-    allowed = permits.filter(_.purpose == purpose, _.allowed)
-    return base.semi_join(allowed, "customer_id")
+    for purpose in NEEDED_PURPOSES:
+        base = base.semi_join(permits.filter(_.purpose == purpose, _.allowed), "customer_id")
+    return base
 
 
 # --- labels
@@ -500,7 +503,9 @@ def label(
     steady = raw["active_quarters"].to_numpy()
     loyalty = [steady >= loyal_quarters, steady > 0]
     loyalty = np.select(loyalty, ["loyal", "occasional"], "inactive")
+    counts = {n: raw[n].fillna(0).astype("int64") for n in COUNTS if n in raw.columns}
     return raw.assign(
+        **counts,
         gender=raw["gender"].fillna(UNKNOWN),
         age=age,
         age_band=bands(age, ages=ages),
@@ -667,26 +672,32 @@ def declared_rows(
 
 def personas(tags: pd.DataFrame, many: pd.DataFrame, declared: Declared) -> pd.DataFrame:
     """One customer and persona whose conditions all hold, as rows of tags (TAG-20, TAG-21)."""
-    found = [many.iloc[:0]]
+    found = []
     for one in declared.personas:
         holds = pd.Series(True, tags.index)
         for condition in one.conditions:
             holds &= condition.holds(tags, many)
-        ids = tags.loc[holds, "customer_id"]
-        found.append(pd.DataFrame({"customer_id": ids, "tag": one.tag, "value": "yes"}))
-    return pd.concat(found, ignore_index=True)[list(many.columns)]
+        found += [(customer, one.tag, "yes") for customer in tags.loc[holds, "customer_id"]]
+    made = pd.DataFrame(found, columns=["customer_id", "tag", "value"], dtype="str")
+    return made.assign(number=np.nan, since=pd.NaT)[list(many.columns)]
 
 
 def settled(tags: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
     """`tags` as in `features/tags`, sorted by customer, with the version of their rules."""
     made = tags.assign(rules=version(entries))[lookup("features/tags").names]
-    counts = [c.name for c in lookup("features/tags").columns if c.type == "int"]
-    filled = made.assign(**{name: made[name].fillna(0).astype("int64") for name in counts})
-    return filled.sort_values("customer_id", ignore_index=True)
+    return made.sort_values("customer_id", ignore_index=True)
 
 
-def versioned(many: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
+def among(known: ibis.Table, several: list[ibis.Table]) -> ibis.Table:
+    """All rows of tags of the customers who are known and permit them."""
+    import ibis
+
+    return ibis.union(*several).semi_join(known, "customer_id")
+
+
+def versioned(several: list[pd.DataFrame], entries: pd.DataFrame) -> pd.DataFrame:
     """Rows of tags as in `features/tag_rows`, sorted, each with the version of its rule."""
+    many = pd.concat(several, ignore_index=True)
     versions = entries.set_index("tag")["version"]
     made = many.assign(
         version=many["tag"].map(versions).astype("str"),
@@ -694,6 +705,11 @@ def versioned(many: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
         since_on=pd.to_datetime(many["since"]).astype("datetime64[us]"),
     )[lookup("features/tag_rows").names]
     return made.sort_values(["customer_id", "tag", "value"], ignore_index=True)
+
+
+def extended(run: dict) -> list[str]:
+    """Names of the fields that the mapping of the source declares, from the facts of the run."""
+    return [field["name"] for field in run.get("fields", ())]
 
 
 # --- history, recomputed (TAG-29)
@@ -795,23 +811,31 @@ def review(panel: pd.DataFrame, *, fewest: int = 30) -> pd.DataFrame:
 # --- the notes of the page
 
 
-def facts(tags: pd.DataFrame, many: pd.DataFrame) -> dict:
-    """Metrics of the customer base: how many of each type, and how much is known of them."""
-    size = max(len(tags), 1)
-    types = tags["customer_type"].value_counts()
-    return {
+def facts(tags: pd.DataFrame, many: pd.DataFrame, *, as_of: date, days: int = 90) -> dict:
+    """Metrics of the customer base: types and levels, complaints, and how much is known.
+
+    Who complained in the last `days` complained lately.
+    """
+    best = tags["behaviour"] == "high spend, high frequency"
+    often = (tags["frequency_level"] == "high") & (tags["spend_level"] != "high")
+    found = {
         "tagged": len(tags),
-        **{f"{name}_customers": int(types.get(name, 0)) for name in TYPES},
-        **{f"{name}_share": float(types.get(name, 0)) / size for name in TYPES},
         "never_bought": int(tags["last_order_on"].isna().sum()),
-        "high_high": int((tags["behaviour"] == "high spend, high frequency").sum()),
-        "known_age": float((tags["age"] >= 0).mean()) if len(tags) else 0.0,
-        "known_gender": float((tags["gender"] != UNKNOWN).mean()) if len(tags) else 0.0,
-        "known_interest": float(
-            tags["customer_id"].isin(many.loc[many["tag"] == INTEREST, "customer_id"]).mean()
-        ) if len(tags) else 0.0,
+        "high_high": int(best.sum()),
+        "high_high_spend_share": _over(tags.loc[best, "spend_90d"].sum(), tags["spend_90d"].sum()),
+        "frequent_customers": int(often.sum()),
         "tag_rows": len(many),
-    }  # fmt: skip
+        **_complaint_facts(tags, as_of - timedelta(days=days)),
+    }
+    for name in TYPES:
+        count = int((tags["customer_type"] == name).sum())
+        found |= {f"{name}_customers": count, f"{name}_share": _over(count, len(tags))}
+    liking = many.loc[many["tag"] == INTEREST, "customer_id"]
+    return found | {
+        "known_age": _over((tags["age"] >= 0).sum(), len(tags)),
+        "known_gender": _over((tags["gender"] != UNKNOWN).sum(), len(tags)),
+        "known_interest": _over(tags["customer_id"].isin(liking).sum(), len(tags)),
+    }
 
 
 def base(tags: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -900,28 +924,96 @@ def known_note(found: dict) -> str:
     )
 
 
-def persona_note(found: pd.DataFrame) -> str:
-    """What to do with the personas that were found."""
-    if not len(found):
-        return (
-            "**Marketing: no persona is declared for this source.** Once it brings interests or "
-            "social tags, write the first rule into its `tags.yaml`."
-        )
-    return (
-        "**Marketing: {persona_contacts} customer[s] with a persona [has|have] agreed to be "
-        "addressed**: send each group the offer beside it in the table. {persona_left_out} more "
-        "[fits|fit] a persona and did not agree: they are on no list."
-    )
+def left_out(counts: dict) -> dict:
+    """Metrics: customers known, and those who have no tags since they did not permit it."""
+    return {"known": counts["all"], "not_permitted": counts["all"] - counts["tagged"]}
+
+
+def contactable(permits: pd.DataFrame) -> pd.DataFrame:
+    """One customer who may be addressed: the only ones on a list (PRV-07)."""
+    may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]
+    return may[["customer_id"]].sort_values("customer_id", ignore_index=True)
+
+
+def persona_metrics(many: pd.DataFrame, declared: Declared, may: pd.DataFrame) -> dict:
+    """Customers with a persona: all, those who may be addressed, and those left out."""
+    mine = many.loc[many["tag"].isin([one.tag for one in declared.personas]), "customer_id"]
+    mine = mine.drop_duplicates()
+    allowed = int(mine.isin(may["customer_id"]).sum())
+    return {"with_persona": len(mine), "persona_contacts": allowed,
+            "persona_left_out": len(mine) - allowed}  # fmt: skip
 
 
 def permit_note(found: dict) -> str:
     """Who has no tags, since they did not permit profiling (PRV-07)."""
     if not found["not_permitted"]:
-        return "No customer is left out: nobody of the {known} refused to be profiled."
+        return "All {known} customer[s] permit analysis and profiling: nobody is left out."
     return (
-        "{not_permitted} of {known} customer[s] did not permit profiling: they have no tags, "
-        "belong to no segment and are counted nowhere on this page."
+        "{not_permitted} of {known} customer[s] did not permit analysis and profiling: they have "
+        "no tags, belong to no segment and are counted nowhere below."
     )
+
+
+def persona_note(people: pd.DataFrame) -> str:
+    """What marketing have to do with the personas that were found."""
+    if not len(people):
+        return (
+            "**Marketing: begin with the behaviour labels.** No persona is declared for this "
+            "source; once it brings interests or social tags, write the first rule into its "
+            "`tags.yaml`."
+        )
+    if not people["may_be_contacted"].sum():
+        return (
+            "**Marketing: nobody to write to.** {with_persona} customer[s] [fits|fit] a persona, "
+            "and none of them may be addressed."
+        )
+    return (
+        "**Marketing: write to the {persona_contacts} customer[s] with a persona**, each group "
+        "with the offer beside it in the table below. {persona_left_out} more [fits|fit] and may "
+        "not be addressed: they are on no list."
+    )
+
+
+def sales_note(found: dict) -> str:
+    """What sales have to do about customers who buy often."""
+    if not found["high_high"]:
+        return (
+            "**Sales: raise what buyers spend.** Nobody is high in both levels; "
+            "{frequent_customers} customer[s] [buys|buy] often and [spends|spend] less: offer "
+            "them bundles above their usual order."
+        )
+    return (
+        "**Sales: know the {high_high} customer[s] high in both levels by name**: they bring "
+        "{high_high_spend_share:pct} of the window's spend. {frequent_customers} more "
+        "[buys|buy] often and [spends|spend] less: offer them bundles above their usual order."
+    )
+
+
+def service_note(found: dict) -> str:
+    """What service have to do: who complained lately and still buys."""
+    if not found["complained"]:
+        return "**Service: nothing to follow up.** The source tells of no complaint."
+    return (
+        "**Service: call the {complained_lately} customer[s] who complained lately and still "
+        "[buys|buy]**, whatever became of the case. Of the {complained} who ever complained "
+        "{complained_churned_share:pct} have churned, against {churned_share:pct} of all."
+    )
+
+
+def moved_note(found: dict) -> str:
+    """What the history says of the last quarter."""
+    if found["quarters"] < 2:
+        return "The data are too short for a history: there is no earlier date to compare with."
+    return (
+        "{kept_share:pct} of customers kept their type since {since_on:date}. "
+        "{turned_churned} fell silent and {came_back} came back; who is on the way out is best "
+        "asked while they can still be reached."
+    )
+
+
+def limits(options: dict) -> dict:
+    """Of the parameters of `label` those that types and levels need, for `relabel`."""
+    return {key: options[key] for key in inspect.signature(relabel).parameters if key in options}
 
 
 def review_note(found: pd.DataFrame) -> str:
@@ -1368,6 +1460,21 @@ def _age(birth: pd.Series, as_of: date) -> pd.Series:
     before = (day.dt.month * 100 + day.dt.day) > as_of.month * 100 + as_of.day
     years = as_of.year - day.dt.year - before
     return years.where((years >= 0) & (years <= OLDEST), -1).fillna(-1).astype("int64")
+
+
+def _complaint_facts(tags: pd.DataFrame, start: date) -> dict:
+    complained = tags["complaints_n"] > 0
+    late = complained & (tags["last_complaint_on"] > pd.Timestamp(start))
+    churned = complained & (tags["customer_type"] == "churned")
+    return {
+        "complained": int(complained.sum()),
+        "complained_lately": int((late & (tags["freq_90d"] > 0)).sum()),
+        "complained_churned_share": _over(churned.sum(), complained.sum()),
+    }
+
+
+def _over(some, every) -> float:
+    return float(some) / float(every) if every else 0.0
 
 
 def _core(row: dict, as_of: date) -> tuple[str, str]:

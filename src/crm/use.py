@@ -259,6 +259,11 @@ def _empty_files(root: Path, folder: Path) -> None:
     for name in ("decisions.csv", "corrections.csv", "tombstones.csv", "issues.csv"):
         header = (root / "data/sources" / BASE / name).read_text(encoding="utf-8").splitlines()[0]
         (folder / name).write_text(header + "\n", encoding="utf-8")
+    (folder / "tags.yaml").write_text(
+        "# Tags of this source beside those that every source has; docs/sources.md explains the "
+        "keys.\n",
+        encoding="utf-8",
+    )
     (folder / "params.yaml").write_text(
         "# What differs from params.yaml for this source, such as\n"
         "# run: {currency: EUR, time_zone: Europe/Berlin}\n",

@@ -64,6 +64,17 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "hours": "Hours until cancelled",
     "other": "Postage, fees, corrections",
     "rows": "Rows",
+    "chinese": "中文",
+    "spend_90d": "Spend in window",
+    "at_on": "At",
+    "next_type": "Type now",
+    "later_spend": "Spend each, after",
+    "bought_later_share": "Bought after",
+    "window_days": "Window, days",
+    "may_be_contacted": "May be addressed",
+    "core": "In short",
+    "what_they_are_like": "What they are like",
+    "silent_share": "Silent",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
@@ -81,6 +92,9 @@ FORMS = {  # column id: its form, where name and type do not tell
             "new_sales",
             "returning_sales",
             "unknown_sales",
+            "spend_90d",
+            "later_spend",
+            "profit",
         ),
         "money",
     ),
@@ -93,6 +107,7 @@ FORMS = {  # column id: its form, where name and type do not tell
     "refresh_days": "int",
     "kept_days": "int",
     "cells": "int",
+    "customers": "int",
 }
 
 PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")
