@@ -170,7 +170,7 @@ def test_who_has_no_score_is_low_in_both():
     ],
 )
 def test_a_window_holds_exactly_its_days_and_ends_with_as_of(bought, day, in_30, in_90):
-    made = bought(f"1 a {day} 100 web -")
+    made = bought(f"1 a {day} 100 web -", customers="a 2020-01-01 - -")
     assert made[["freq_30d", "freq_90d", "spend_90d"]].values.tolist() == [
         [in_30, in_90, 100.0 * in_90]
     ]
@@ -192,6 +192,12 @@ def test_who_is_not_known_yet_is_left_out_and_who_has_no_date_stays(bought):
     customers = "a - - -\nb 2023-11-01 - -\nc 2023-10-31 - -\nd 2024-01-01 - -"
     made = bought("1 d 2023-10-01 10 web -", customers=customers)
     assert made.index.tolist() == ["a", "c", "d"]
+
+
+def test_who_ordered_first_after_as_of_is_not_known_yet(bought):
+    orders = "1 a 2023-11-01 10 web -"
+    assert bought(orders).empty
+    assert bought(orders, as_of=date(2023, 11, 1)).index.tolist() == ["a"]
 
 
 def test_no_customers_have_no_tags(bought):
@@ -413,7 +419,8 @@ def test_no_tag_is_without_an_entry_and_no_entry_without_a_tag():
 
 
 BESIDES = (  # columns of features/tags that are no tags: key, sums beside them, texts, version
-    "customer_id", "first_order_on", "last_order_on", "orders", "spend", "core", "core_zh", "rules",
+    "customer_id", "first_order_on", "last_order_on", "orders", "spend",
+    "core", "core_zh", "rules",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crm import use, vault
+from crm import tags, use, vault
 from crm.mapping import SourceError
 from crm.project import ProjectError, load_params
 from crm.run import main
@@ -59,6 +59,7 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "data/sources/online-retail/params.yaml").write_text(OVERRIDES)
     (tmp_path / "data/sources/shop").mkdir()
     (tmp_path / "data/sources/shop/mapping.yaml").write_text(SHOP)
+    (tmp_path / "data/sources/shop/tags.yaml").write_text("")
     return tmp_path
 
 
@@ -151,7 +152,7 @@ def test_an_edit_of_the_base_is_kept(root):
 def test_an_edit_while_another_source_is_in_use_is_not_lost(root, name):
     use.use(root, "online-retail")
     text = (root / "params.yaml").read_text()
-    edited = text.replace("high: 80", "high: 75").replace("seed: 20231031", "seed: 7")
+    edited = text.replace("high: 80", "high: 75", 1).replace("seed: 20231031", "seed: 7")
     (root / "params.yaml").write_text(edited)
     with pytest.raises(ProjectError, match=r"edited since `crm use`: run.seed, rfm.tier.high\."):
         use.use(root, name)
@@ -242,6 +243,14 @@ def test_what_a_good_source_leaves_out_is_noted_before_the_verdict(root):
         "note: orders.csv (order_lines): no field names Note, Till: not read",
         "shop: nothing wrong; next: crm use shop",
     ]
+
+
+def test_a_mistake_in_the_tags_of_a_source_is_found_too(root):
+    write_orders(root, "A,mug,1,5.00,2023-01-02")
+    (root / "data/sources/shop/tags.yaml").write_text("persona: []\n")
+    (problem,), _summary = use.check(root, "shop")
+    assert problem.startswith("data/sources/shop/tags.yaml, line 1: the key")
+    assert "did you mean 'personas'?" in problem
 
 
 EVIL = "\x1b[2J\u202ex"
@@ -373,8 +382,9 @@ def test_a_draft_brings_the_files_that_every_source_has(root):
     made = {path.name for path in (root / "data/sources/new").iterdir()}
     assert made == {
         "mapping.yaml", "params.yaml", "decisions.csv", "corrections.csv", "tombstones.csv",
-        "issues.csv",
+        "issues.csv", "tags.yaml",
     }  # fmt: skip
+    assert tags.read(root / "data/sources/new/tags.yaml") == tags.Declared()
 
 
 # --- the table of stages

@@ -27,7 +27,8 @@ UNKNOWN = "unknown"
 KINDS = ("descriptive", "need", "value", "behaviour")  # TAG-24
 GOODS = "goods"  # the kind of cost that is of one unit of a product
 TOLD = 5  # values of a habit that fewer customers share are not named in a description (Q-41)
-SUGGESTED = {  # (kind, what the segment begins with): marketing, recommendation, care (TAG-33)
+USES = ("marketing", "recommendation", "care")  # of a profile (TAG-33)
+SUGGESTED = {  # (kind, what the segment begins with): one suggestion for each use
     ("value", "high value"): (
         "early access to new products",  # RPT-09
         "the finest of the preferred category",
@@ -208,6 +209,12 @@ def settle(
     )  # fmt: skip
 
 
+def addressable(segments: pd.DataFrame, permits: pd.DataFrame) -> pd.DataFrame:
+    """`segments` with `may_contact`: who may be addressed (PRV-07)."""
+    may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]
+    return segments.assign(may_contact=segments["customer_id"].isin(may["customer_id"]))
+
+
 def needs(customers: ibis.Table, rows: ibis.Table) -> ibis.Table:
     """One customer with a stated preference or an interest, the most common one (TAG-27)."""
     import ibis
@@ -258,23 +265,20 @@ def cross(segments: pd.DataFrame, *, by: list[str] = ("tier", "loyalty")) -> pd.
 def shown(cells: pd.DataFrame, by: list[str], *, least: int) -> pd.DataFrame:
     """The cells with measures of small ones emptied, and of others that would give them away.
 
-    A cell is small with fewer than `least` customers. Where the hidden cells of one line hold
-    fewer than `least` customers together, a total less the rest would tell them, so the next
-    smallest cell of the line is hidden too (Q-41).
+    A cell is small with fewer than `least` customers. Where one cell alone is hidden in a line, or
+    the hidden ones hold fewer than `least` customers together, the total less the rest would tell
+    them: so the next smallest cell of the line is hidden too (Q-41).
     """
     hidden = cells["customers"] < least
-    lines = [[name for name in by if name != own] for own in by]
-    grew = True
-    while grew:
-        grew = False
-        for line in lines:
-            keys = cells[line].astype("str").agg("|".join, axis=1) if line else "all"
-            for _key, members in cells.groupby(keys if line else [0] * len(cells)).groups.items():
-                gone = members[hidden[members]]
-                rest = members[~hidden[members]]
-                if len(gone) and len(rest) and cells.loc[gone, "customers"].sum() < least:
-                    hidden[cells.loc[rest, "customers"].idxmin()] = True
-                    grew = True
+    before = -1
+    while before != hidden.sum():
+        before = hidden.sum()
+        for own in by:
+            line = [cells[name].astype("str") for name in by if name != own] or [hidden * 0]
+            numbers = cells.groupby(line).ngroup()
+            for number in range(numbers.max() + 1 if len(cells) else 0):
+                members = cells.index[numbers == number]
+                hidden |= _next_smallest(cells["customers"], hidden, members, least)
     measures = [name for name in cells.columns if name not in by]
     return cells.assign(**{name: cells[name].where(~hidden) for name in measures})
 
@@ -298,8 +302,10 @@ def cards(
     for name, group in segments.groupby(kind, sort=True):
         if name in open_ones:
             begins = _begins(kind, str(name), group, young_to, old_from)
-            rows.append((name, len(group), describe(group), *SUGGESTED[(kind, begins)]))
-    columns = ["segment", "customers", "what_they_are_like", "marketing", "recommendation", "care"]
+            told = zip(USES, SUGGESTED[(kind, begins)], strict=True)
+            advice = "; ".join(f"{use}: {what}" for use, what in told)
+            rows.append((name, len(group), describe(group), advice))
+    columns = ["segment", "customers", "what_they_are_like", "what_to_do"]
     made = pd.DataFrame(rows, columns=columns).astype({"customers": "int64"})
     return made.sort_values(["customers", "segment"], ascending=[False, True], ignore_index=True)
 
@@ -399,19 +405,24 @@ def cell_note(found: dict) -> str:
         return "No cell of the crossed table is large enough to act on."
     return (
         "**Marketing: begin with the cell {quiet_cell}**: of all cells not of few customers it "
-        "has most spend among customers who fell silent, {quiet_spend:money}."
+        "has most spend among customers who fell silent, {quiet_spend:money}. {quiet_contacts} "
+        "customer[s] in it may be addressed; nobody else goes on the list."
     )
 
 
-def quietest(cells: pd.DataFrame, by: list[str]) -> dict:
+def quietest(segments: pd.DataFrame, cells: pd.DataFrame, by: list[str]) -> dict:
     """Metrics of the shown cell with most spend among silent customers."""
-    shown = cells.dropna(subset=["customers", "spend", "silent_share"])
-    lost = (shown["spend"] * shown["silent_share"]).round(6)
-    if not len(shown) or not lost.max() > 0:
-        return {"quiet_cell": "", "quiet_spend": 0.0, "cells_shown": len(shown)}
-    best = shown.loc[lost.idxmax()]
-    name = " × ".join(str(best[column]) for column in by)
-    return {"quiet_cell": name, "quiet_spend": float(lost.max()), "cells_shown": len(shown)}
+    open_ones = cells.dropna(subset=["customers", "spend", "silent_share"])
+    lost = (open_ones["spend"] * open_ones["silent_share"]).round(6)
+    if not len(open_ones) or not lost.max() > 0:
+        return {"quiet_cell": "", "quiet_spend": 0.0, "quiet_contacts": 0}
+    best = open_ones.loc[lost.idxmax()]
+    inside = (segments[by].astype("str") == best[by].astype("str")).all(axis=1)
+    return {
+        "quiet_cell": " × ".join(str(best[column]) for column in by),
+        "quiet_spend": float(lost.max()),
+        "quiet_contacts": int((inside & segments["may_contact"]).sum()),
+    }
 
 
 class SegmentError(ValueError):
@@ -433,6 +444,14 @@ def _cells(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         profit=("profit", lambda values: values.sum(min_count=1)), silent_share=("silent", "mean"),
     )  # fmt: skip
     return groups.reset_index()
+
+
+def _next_smallest(counts: pd.Series, hidden: pd.Series, members, least: int) -> pd.Series:
+    """The cell of a line that has to be hidden too, if any, as a mask."""
+    gone, rest = members[hidden[members]], members[~hidden[members]]
+    tells = len(gone) and (len(gone) == 1 or counts[gone].sum() < least)
+    chosen = [counts[rest].idxmin()] if tells and len(rest) else []
+    return counts.index.to_series().isin(chosen)
 
 
 def _descriptive(wide: pd.DataFrame) -> pd.Series:

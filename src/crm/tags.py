@@ -284,7 +284,9 @@ def purchases(
         ),
     )
     undone = _returned(returns, as_of=as_of, start=as_of - timedelta(days=spend_days))
-    return _settled(together(customers, bought, undone), as_of=as_of)
+    ever = orders.filter(_.customer_id.notnull()).group_by("customer_id")
+    ever = ever.agg(seen_on=_.ordered_at.date().min())
+    return _settled(together(customers, bought, undone, ever), as_of=as_of)
 
 
 def channels(
@@ -795,6 +797,14 @@ def movement(panel: pd.DataFrame) -> pd.DataFrame:
     return pairs.reset_index()
 
 
+def crossed(pairs: pd.DataFrame) -> pd.DataFrame:
+    """One type before, with the customers of each type after: `movement` as a matrix."""
+    wide = pairs.set_index(["customer_type", "next_type"])["customers"].unstack()  # noqa: PD010
+    wide = wide.reindex(index=list(TYPES), columns=list(TYPES))
+    named = wide.add_prefix("now_").rename_axis(columns=None)
+    return named.rename_axis("type_before").reset_index()
+
+
 def review(panel: pd.DataFrame, *, fewest: int = 30) -> pd.DataFrame:
     """One date and level of one score: do the levels still tell customers apart? (TAG-29)
 
@@ -820,6 +830,10 @@ def facts(tags: pd.DataFrame, many: pd.DataFrame, *, as_of: date, days: int = 90
     often = (tags["frequency_level"] == "high") & (tags["spend_level"] != "high")
     found = {
         "tagged": len(tags),
+        "known_registration": _over(tags["registered_on"].notna().sum(), len(tags)),
+        "data_from": tags["first_order_on"].min()
+        if tags["first_order_on"].notna().any()
+        else None,
         "never_bought": int(tags["last_order_on"].isna().sum()),
         "high_high": int(best.sum()),
         "high_high_spend_share": _over(tags.loc[best, "spend_90d"].sum(), tags["spend_90d"].sum()),
@@ -859,7 +873,7 @@ def filled(tags: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
     share = known.mean() if len(tags) else known.sum().astype(float)
     found = share.rename("filled_share").rename_axis("tag").reset_index()
     named = entries[["tag", "chinese"]].merge(found, on="tag")
-    return named.sort_values(["filled_share", "tag"], ascending=[False, True], ignore_index=True)
+    return named.sort_values(["filled_share", "tag"], ignore_index=True)
 
 
 def found_personas(many: pd.DataFrame, declared: Declared, permits: pd.DataFrame) -> pd.DataFrame:
@@ -883,14 +897,19 @@ def invited(
     tags: pd.DataFrame, many: pd.DataFrame, declared: Declared, permits: pd.DataFrame
 ) -> pd.DataFrame:
     """One customer with a persona who agreed to marketing: the list to act on (PRV-07)."""
-    names = {one.tag: one for one in declared.personas}
+    names = [one.tag for one in declared.personas]
     mine = many[many["tag"].isin(names) & many["customer_id"].isin(permits["customer_id"])]
     made = mine.merge(tags, "left", "customer_id").sort_values(
         ["tag", "spend_90d", "customer_id"], ascending=[True, False, True], ignore_index=True
     )
-    made = made.assign(persona=made["tag"].str.replace("_", " "),
-                       action=[names[tag].action for tag in made["tag"]])  # fmt: skip
-    return made[["persona", "customer_id", "core", "action"]]
+    made = made.assign(persona=made["tag"].str.replace("_", " "))
+    return made[["persona", "customer_id", "spend_90d", "core"]]
+
+
+def read_out(entries: pd.DataFrame) -> pd.DataFrame:
+    """The catalogue as a page shows it; the table also has window and requirement."""
+    named = entries.assign(tag=entries["tag"] + " " + entries["chinese"])
+    return named[["tag", "meaning", "rule", "sources", "owner", "version"]]
 
 
 def base_note(found: dict) -> str:
@@ -907,6 +926,20 @@ def base_note(found: dict) -> str:
         "**{churned_share:pct} of the {tagged} customer[s] with tags [has|have] churned**, "
         "{new_share:pct} are new and {old_share:pct} old. {high_high} [is|are] high in both spend "
         "and frequency (高消费、高频次)."
+    )
+
+
+def types_note(found: dict) -> str:
+    """What to keep in mind where nothing tells when customers registered (Q-52)."""
+    if found["known_registration"]:
+        return (
+            "{never_bought} of them never made a purchase that stands: they are new or old by "
+            "their registration alone."
+        )
+    return (
+        "No registration is known, so a customer is new by the first purchase in the data, which "
+        "begin on {data_from:date}: **some of the new are older than the data**, and the share of "
+        "new customers is too high."
     )
 
 
@@ -1390,14 +1423,16 @@ def _settled(joined: ibis.Table, *, as_of: date) -> ibis.Table:
     sums = ("net", "recent", "returned", "returned_recently")
     counts = ("orders", "freq_30d", "freq_90d", "active_quarters")
     zero = {name: joined[name].fill_null(0) for name in (*sums, *counts)}
-    first = ibis.least(joined.registered_on, joined.first_order_on)
+    first = ibis.least(joined.registered_on, joined.seen_on)
     made = joined.mutate(
         spend=zero["net"] - zero["returned"],
         spend_90d=zero["recent"] - zero["returned_recently"],
         overtime_order_share=_rate(ibis, joined.habit_late, joined.habit),
         **{name: zero[name].cast("int64") for name in counts},
     )
-    return made.filter(first.isnull() | (first <= as_of)).drop(*sums, "habit", "habit_late")
+    return made.filter(first.isnull() | (first <= as_of)).drop(
+        *sums, "habit", "habit_late", "seen_on"
+    )
 
 
 def _overtime(at, hours: list[int]):

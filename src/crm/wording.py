@@ -67,12 +67,15 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "chinese": "中文",
     "spend_90d": "Spend in window",
     "at_on": "At",
-    "next_type": "Type now",
+    "now_new": "Now new",
+    "now_old": "Now old",
+    "now_churned": "Now churned",
+    "type_before": "Type then",
+    "core": "In short",
     "later_spend": "Spend each, after",
     "bought_later_share": "Bought after",
     "window_days": "Window, days",
     "may_be_contacted": "May be addressed",
-    "core": "In short",
     "what_they_are_like": "What they are like",
     "silent_share": "Silent",
 }
@@ -107,7 +110,7 @@ FORMS = {  # column id: its form, where name and type do not tell
     "refresh_days": "int",
     "kept_days": "int",
     "cells": "int",
-    "customers": "int",
+    **dict.fromkeys(("customers", "now_new", "now_old", "now_churned"), "int"),
 }
 
 PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")
