@@ -152,7 +152,12 @@ def test_behaviour_is_frequency_channel_and_loyalty():
 def test_nobody_has_no_segment():
     made = settled(tagged(age=[1]).head(0))
     assert segments.settled(made).empty
-    assert segments.facts(made, pd.DataFrame({"sales": [], "costed": []}))["customers"] == 0
+    assert (
+        segments.facts(made, pd.DataFrame({"customer_id": [], "sales": [], "costed": []}))[
+            "customers"
+        ]
+        == 0
+    )
 
 
 # --- crossed (TAG-28)

@@ -477,8 +477,29 @@ def test_each_customer_is_judged_by_what_they_did_until_the_next_date():
     columns = ["customer_type", "next_type", "later_spend", "bought_later"]
     first = made[made["at_on"] == "2023-07-31"][columns].values.tolist()
     assert first == [["old", "churned", 0.0, False], ["new", "new", 30.0, True]]
-    assert tags.movement(made).values.tolist() == [["new", "new", 1], ["old", "churned", 1]]
+    moved = tags.movement(made)
+    assert moved[moved["customers"] > 0].values.tolist() == [
+        ["new", "new", 1], ["old", "churned", 1]
+    ]  # fmt: skip
+    assert tags.crossed(moved).values.tolist() == [
+        ["new", 1, 0, 0], ["old", 0, 0, 1], ["churned", 0, 0, 0]
+    ]  # fmt: skip
     assert made[made["at_on"] == "2023-10-31"]["later_spend"].isna().all()
+
+
+def test_of_each_label_it_is_told_who_kept_it_and_what_most_others_became():
+    moves = """
+    a 2023-07-31 - - 0 90 90
+    a 2023-10-31 - - 0 90 90
+    b 2023-07-31 - - 0 90 90
+    b 2023-10-31 - - 0 90 60
+    c 2023-07-31 - - 0 90 90
+    c 2023-10-31 - - 0 0  0
+    """
+    made = tags.kept(tags.relabel(panel(moves)))
+    assert made.round(3).values.tolist() == [
+        ["high spend, high frequency", 3, 0.333, "low spend, low frequency"]
+    ]
 
 
 def test_limits_pass_where_higher_levels_do_better_afterwards():

@@ -196,9 +196,10 @@ def settle(
     top_share
         Of the customers with a profit, those whose profit is called high.
     """
-    wide = tags
+    wide = tags.sort_values("customer_id", ignore_index=True)  # so that sums of floats repeat
     for part in (tiers[["customer_id", "tier"]], needs, worth[["customer_id", "profit"]]):
         wide = wide.merge(part, "left", "customer_id")
+    wide = wide.astype({"profit": "float64"})
     return wide.assign(
         descriptive=_descriptive(wide),
         need=_need(wide, overtime),
@@ -269,7 +270,7 @@ def shown(cells: pd.DataFrame, by: list[str], *, least: int) -> pd.DataFrame:
     the hidden ones hold fewer than `least` customers together, the total less the rest would tell
     them: so the next smallest cell of the line is hidden too (Q-41).
     """
-    hidden = cells["customers"] < least
+    hidden = cells["customers"].between(1, least - 1)  # an empty cell is about nobody
     before = -1
     while before != hidden.sum():
         before = hidden.sum()
@@ -304,10 +305,10 @@ def cards(
             begins = _begins(kind, str(name), group, young_to, old_from)
             told = zip(USES, SUGGESTED[(kind, begins)], strict=True)
             advice = "; ".join(f"{use}: {what}" for use, what in told)
-            rows.append((name, len(group), describe(group), advice))
-    columns = ["segment", "customers", "what_they_are_like", "what_to_do"]
-    made = pd.DataFrame(rows, columns=columns).astype({"customers": "int64"})
-    return made.sort_values(["customers", "segment"], ascending=[False, True], ignore_index=True)
+            size = f"{len(group):,} customer{'s' * (len(group) != 1)}"
+            rows.append((len(group), name, f"{size}: {describe(group)}", advice))
+    rows = [row[1:] for row in sorted(rows, key=lambda row: (-row[0], row[1]))]
+    return pd.DataFrame(rows, columns=["segment", "what_they_are_like", "what_to_do"])
 
 
 def describe(group: pd.DataFrame) -> str:
@@ -319,7 +320,7 @@ def describe(group: pd.DataFrame) -> str:
     ...     "spend_90d": [100.0] * 5, "top_category": ["茶叶"] * 5, "silent": [False] * 5,
     ...     "purchase_channel": ["web"] * 5})
     >>> describe(group)
-    'All female, half of them up to 30 years old; 2.0 purchases in the window on average, 50 an \
+    'all female, half of them up to 30 years old; 2.0 purchases in the window on average, 50 an \
 order; most like 茶叶 best (100%); most buy through web (100%); 0% silent'
     """
     parts = [", ".join(part for part in (_gender(group), _years(group)) if part)]
@@ -332,12 +333,12 @@ order; most like 茶叶 best (100%); most buy through web (100%); 0% silent'
     parts.append(_most(group["top_category"], "most like {} best"))
     parts.append(_most(group["purchase_channel"], "most buy through {}"))
     parts.append(f"{group['silent'].mean():.0%} silent")
-    text = "; ".join(part for part in parts if part)
-    return text[0].upper() + text[1:]
+    return "; ".join(part for part in parts if part)
 
 
 def facts(segments: pd.DataFrame, worth: pd.DataFrame) -> dict:
     """Metrics of all segments: customers, kinds, profit, and how much of sales has a cost."""
+    worth = worth.sort_values("customer_id")
     sales, costed = float(worth["sales"].sum()), float(worth["costed"].sum())
     best = segments["tier"] == "high value"
     profit = float(segments["profit"].sum())

@@ -497,6 +497,7 @@ def label(
     >>> found[["age", "customer_type", "behaviour"]].values.tolist()
     [[25, 'new', 'low spend, middle frequency']]
     """
+    raw = raw.sort_values("customer_id", ignore_index=True)  # so that sums of floats repeat
     at = pd.Series(pd.Timestamp(as_of), raw.index)
     known = raw[["customer_id"]].merge(scores, "left", "customer_id").set_index(raw.index)
     age = _age(raw["birth_date"], as_of)
@@ -783,18 +784,13 @@ def relabel(
 
 def stock(panel: pd.DataFrame) -> pd.DataFrame:
     """One date and customer type: customers."""
-    order = list(TYPES)
-    counts = panel.groupby(["at_on", "customer_type"]).size().rename("customers").reset_index()
-    counts = counts.assign(place=counts["customer_type"].map(order.index))
-    counts = counts.sort_values(["at_on", "place"], ignore_index=True)
-    return counts[["at_on", "customer_type", "customers"]]
+    return _every(panel, {"at_on": sorted(panel["at_on"].unique()), "customer_type": TYPES})
 
 
 def movement(panel: pd.DataFrame) -> pd.DataFrame:
     """One pair of customer types, before and after the last step: customers who went that way."""
     last = panel[panel["next_on"] == panel["next_on"].max()]
-    pairs = last.groupby(["customer_type", "next_type"]).size().rename("customers")
-    return pairs.reset_index()
+    return _every(last, {"customer_type": TYPES, "next_type": TYPES})
 
 
 def crossed(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -803,6 +799,21 @@ def crossed(pairs: pd.DataFrame) -> pd.DataFrame:
     wide = wide.reindex(index=list(TYPES), columns=list(TYPES))
     named = wide.add_prefix("now_").rename_axis(columns=None)
     return named.rename_axis("type_before").reset_index()
+
+
+def kept(panel: pd.DataFrame) -> pd.DataFrame:
+    """One behaviour label at the start of the last step: who kept it, and where most others went.
+
+    Of equal numbers the first label by name is given.
+    """
+    last = panel[panel["next_on"] == panel["next_on"].max()]
+    same = last.assign(kept=last["behaviour"] == last["next_behaviour"])
+    stay = same.groupby("behaviour").agg(customers=("kept", "size"), kept_share=("kept", "mean"))
+    left = same[~same["kept"]].groupby(["behaviour", "next_behaviour"]).size().rename("n")
+    most = left.reset_index().sort_values(["n", "next_behaviour"], ascending=[False, True])
+    most = most.drop_duplicates("behaviour").set_index("behaviour")["next_behaviour"]
+    made = stay.assign(others_became=most).reset_index()
+    return made.sort_values(["customers", "behaviour"], ascending=[False, True], ignore_index=True)
 
 
 def review(panel: pd.DataFrame, *, fewest: int = 30) -> pd.DataFrame:
@@ -908,8 +919,9 @@ def invited(
 
 def read_out(entries: pd.DataFrame) -> pd.DataFrame:
     """The catalogue as a page shows it; the table also has window and requirement."""
-    named = entries.assign(tag=entries["tag"] + " " + entries["chinese"])
-    return named[["tag", "meaning", "rule", "sources", "owner", "version"]]
+    named = entries["tag"] + " " + entries["chinese"]
+    told = entries["meaning"] + ": " + entries["rule"]
+    return entries.assign(tag=named, rule=told)[["tag", "rule", "sources", "owner", "version"]]
 
 
 def base_note(found: dict) -> str:
@@ -1004,6 +1016,16 @@ def persona_note(people: pd.DataFrame) -> str:
         "**Marketing: write to the {persona_contacts} customer[s] with a persona**, each group "
         "with the offer beside it in the table below. {persona_left_out} more [fits|fit] and may "
         "not be addressed: they are on no list."
+    )
+
+
+def found_note(people: pd.DataFrame) -> str:
+    """How many fit a persona, above the table of personas."""
+    if not len(people):
+        return "The `tags.yaml` of this source declares no persona."
+    return (
+        "{with_persona} customer[s] [fits|fit] a persona; {persona_contacts} of them may be "
+        "addressed."
     )
 
 
@@ -1495,6 +1517,13 @@ def _age(birth: pd.Series, as_of: date) -> pd.Series:
     before = (day.dt.month * 100 + day.dt.day) > as_of.month * 100 + as_of.day
     years = as_of.year - day.dt.year - before
     return years.where((years >= 0) & (years <= OLDEST), -1).fillna(-1).astype("int64")
+
+
+def _every(rows_: pd.DataFrame, values: dict) -> pd.DataFrame:
+    """Customers of every combination of the values, 0 where there are none."""
+    full = pd.MultiIndex.from_product(values.values(), names=list(values))
+    counts = rows_.groupby(list(values)).size().reindex(full, fill_value=0)
+    return counts.rename("customers").reset_index()
 
 
 def _complaint_facts(tags: pd.DataFrame, start: date) -> dict:

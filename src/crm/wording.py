@@ -71,6 +71,8 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "now_old": "Now old",
     "now_churned": "Now churned",
     "type_before": "Type then",
+    "kept_share": "Kept it",
+    "others_became": "Most others became",
     "core": "In short",
     "later_spend": "Spend each, after",
     "bought_later_share": "Bought after",
