@@ -404,6 +404,11 @@ def cell_note(found: dict) -> str:
     """What the crossed table points to."""
     if not found["quiet_cell"]:
         return "No cell of the crossed table is large enough to act on."
+    if not found["quiet_contacts"]:
+        return (
+            "**Marketing: ask for permission first.** Most spend among customers who fell silent "
+            "lies in the cell {quiet_cell}, {quiet_spend:money}, and nobody in it may be addressed."
+        )
     return (
         "**Marketing: begin with the cell {quiet_cell}**: of all cells not of few customers it "
         "has most spend among customers who fell silent, {quiet_spend:money}. {quiet_contacts} "

@@ -855,11 +855,12 @@ def facts(tags: pd.DataFrame, many: pd.DataFrame, *, as_of: date, days: int = 90
     for name in TYPES:
         count = int((tags["customer_type"] == name).sum())
         found |= {f"{name}_customers": count, f"{name}_share": _over(count, len(tags))}
-    liking = many.loc[many["tag"] == INTEREST, "customer_id"]
+    liking, social = (many.loc[many["tag"] == n, "customer_id"] for n in (INTEREST, "social"))
     return found | {
         "known_age": _over((tags["age"] >= 0).sum(), len(tags)),
         "known_gender": _over((tags["gender"] != UNKNOWN).sum(), len(tags)),
         "known_interest": _over(tags["customer_id"].isin(liking).sum(), len(tags)),
+        "known_social": _over(tags["customer_id"].isin(social).sum(), len(tags)),
     }
 
 
@@ -957,15 +958,17 @@ def types_note(found: dict) -> str:
 
 def known_note(found: dict) -> str:
     """How much is known of customers beyond what they bought."""
-    if not found["known_age"] and not found["known_gender"] and not found["known_interest"]:
+    known = [found[f"known_{name}"] for name in ("age", "gender", "interest", "social")]
+    if not any(known):
         return (
-            "**This source says nothing of its customers but what they bought**: age, gender, "
-            "region and interests are unknown for all of them, and so are tags of mails, service "
-            "and messages where no such records come. Tags of purchases are complete."
+            "**Data owners: this source says nothing of its customers but what they bought.** "
+            "Age, gender and interests are unknown for all of them; bring registrations, or join a "
+            "source that has them. Tags of purchases are complete."
         )
     return (
-        "Age is known of {known_age:pct} of customers, gender of {known_gender:pct}, an interest "
-        "of {known_interest:pct}."
+        "**Data owners: ask for what is least known.** Age is known of {known_age:pct} of "
+        "customers, gender of {known_gender:pct}, an interest of {known_interest:pct}, another "
+        "social or demographic trait of {known_social:pct}."
     )
 
 
