@@ -9,6 +9,7 @@ import pytest
 from test_engine import found, literal
 
 from crm import engine, segments
+from crm.tables import check
 
 AS_OF = date(2023, 10, 31)
 ITEMS = "line order_id customer_id ordered_at product_id quantity amount\n"
@@ -151,7 +152,11 @@ def test_behaviour_is_frequency_channel_and_loyalty():
 
 def test_nobody_has_no_segment():
     made = settled(tagged(age=[1]).head(0))
-    assert segments.settled(made).empty
+    check("features/segments", segments.settled(made))
+    assert segments.cards(made, "value", least=5).empty
+    cells = segments.shown(segments.cross(made), ["tier", "loyalty"], least=5)
+    made = segments.addressable(made, pd.DataFrame(columns=["customer_id", "purpose", "allowed"]))
+    assert segments.quietest(made, cells, ["tier", "loyalty"])["quiet_cell"] == ""
     assert (
         segments.facts(made, pd.DataFrame({"customer_id": [], "sales": [], "costed": []}))[
             "customers"

@@ -662,3 +662,42 @@ def test_the_core_description_says_what_is_known_and_no_more():
         "老客户；高消费、高频次；1天前购买；偏好茶叶（40%）；偏好网上购买；投诉2次",
         "老客户；高消费、高频次；未购买",
     ]
+
+
+def test_nobody_who_permits_a_profile_gives_empty_tables_and_no_error(con):
+    def none(name):
+        return literal(con, f"tables/{name}", TABLES[f"tables/{name}"].names[0])
+
+    orders, returns, people_ = none("orders"), none("returns"), none("interactions")
+    customers = none("customers")
+    bought = tags.channels(orders, returns, as_of=AS_OF)
+    spoken = tags.reached(people_, as_of=AS_OF)
+    raw = tags.together(
+        tags.purchases(customers, orders, returns, as_of=AS_OF),
+        tags.countries(orders, returns, as_of=AS_OF),
+        tags.liked(none("order_items"), returns, none("products"), as_of=AS_OF),
+        tags.answered(none("campaign_contacts"), as_of=AS_OF),
+        tags.served(none("tickets"), people_, as_of=AS_OF),
+        tags.active_time(orders, returns, people_, as_of=AS_OF),
+        tags.preferred(bought, "purchase_channel", share="purchase_channel_share"),
+        tags.preferred(spoken, "preferred_channel", total="interactions_n"),
+    )
+    scores = literal(con, "features/rfm_quarters", "customer_id")
+    label = tags.label(engine.frame(con, raw), engine.frame(con, scores), as_of=AS_OF)
+    wide = tags.describe(label, as_of=AS_OF)
+    entries = tags.catalogue({})
+    rows = tags.rows(customers, none("traits"), bought, spoken, as_of=AS_OF)
+    many = tags.versioned([engine.frame(con, rows)], entries)
+    check("features/tags", tags.settled(wide, entries))
+    check("features/tag_rows", many)
+    assert (len(wide), len(many)) == (0, 0)
+    assert tags.base_note(tags.facts(wide, many, as_of=AS_OF)).startswith("**No customer")
+    dates = tags.cutoffs(engine.frame(con, scores.select("at_on")), as_of=AS_OF)
+    past = tags.history(customers, orders, returns, scores, dates=dates)
+    panel = tags.relabel(engine.frame(con, past))
+    assert tags.moved_metrics(panel)["quarters"] == 0
+    assert tags.crossed(tags.movement(panel)).iloc[:, 1:].sum().sum() == 0
+    assert tags.review(panel).empty
+    assert tags.kept(panel).empty
+    assert tags.filled(wide, entries)["filled_share"].eq(0).all()
+    assert tags.base(wide, "behaviour").empty

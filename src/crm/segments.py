@@ -407,7 +407,7 @@ def cell_note(found: dict) -> str:
     if not found["quiet_contacts"]:
         return (
             "**Marketing: ask for permission first.** Most spend among customers who fell silent "
-            "lies in the cell {quiet_cell}, {quiet_spend:money}, and nobody in it may be addressed."
+            "lies in the cell {quiet_cell}, {quiet_spend:money}; nobody in it may be addressed."
         )
     return (
         "**Marketing: begin with the cell {quiet_cell}**: of all cells not of few customers it "

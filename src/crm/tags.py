@@ -718,9 +718,9 @@ def extended(run: dict) -> list[str]:
 # --- history, recomputed (TAG-29)
 
 
-def cutoffs(moments: pd.DataFrame) -> list[date]:
-    """The dates at which scores were computed, in order: those of the history."""
-    return [moment.date() for moment in sorted(moments["at_on"])]
+def cutoffs(moments: pd.DataFrame, *, as_of: date) -> list[date]:
+    """The dates at which scores were computed, in order, and `as_of`: those of the history."""
+    return sorted({as_of, *(moment.date() for moment in moments["at_on"])})
 
 
 def history(
@@ -962,8 +962,8 @@ def known_note(found: dict) -> str:
     if not any(known):
         return (
             "**Data owners: this source says nothing of its customers but what they bought.** "
-            "Age, gender and interests are unknown for all of them; bring registrations, or join a "
-            "source that has them. Tags of purchases are complete."
+            "Age, gender and interests are unknown for all of them; bring registrations, or join "
+            "a source that has them. Tags of purchases are complete."
         )
     return (
         "**Data owners: ask for what is least known.** Age is known of {known_age:pct} of "
