@@ -240,7 +240,7 @@ def settled(segments: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(segments: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """One segment of one kind: customers, spend, profit, share of silent customers."""
+    """One segment of one kind: customers, spend, profit if known, share of silent customers."""
     return _cells(segments, [kind]).sort_values(
         ["customers", kind], ascending=[False, True], ignore_index=True
     )
@@ -449,7 +449,8 @@ def _cells(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         customers=("customer_id", "size"), spend=("spend", "sum"),
         profit=("profit", lambda values: values.sum(min_count=1)), silent_share=("silent", "mean"),
     )  # fmt: skip
-    return groups.reset_index()
+    made = groups.reset_index()
+    return made if made["profit"].notna().any() else made.drop(columns="profit")
 
 
 def _next_smallest(counts: pd.Series, hidden: pd.Series, members, least: int) -> pd.Series:
