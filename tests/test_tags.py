@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from test_engine import found, literal
 
-from crm import engine, tags
+from crm import catalogue, engine, tags
 from crm.tables import TABLES, check
 
 AS_OF = date(2023, 10, 31)
@@ -413,8 +413,8 @@ def test_who_refused_analysis_or_profiling_has_no_tags(con, bought):
 
 def test_no_tag_is_without_an_entry_and_no_entry_without_a_tag():
     single = [n for n in TABLES["features/tags"].names if n not in BESIDES]
-    assert sorted(single) == sorted(tags.COLUMNS)
-    many = {tag.name for tag in tags.CATALOGUE if tag.many}
+    assert sorted(single) == sorted(catalogue.COLUMNS)
+    many = {tag.name for tag in catalogue.CATALOGUE if tag.many}
     assert many == {"interest", "social", "channel_share", "channel_contacts"}
 
 
@@ -591,7 +591,7 @@ def test_one_more_tag_changes_no_other(tmp_path):
 
 
 def test_a_file_without_tags_declares_none(tmp_path):
-    assert tags.read(written(tmp_path, "# nothing yet\n")) == tags.Declared()
+    assert tags.read(written(tmp_path, "# nothing yet\n")) == catalogue.Declared()
 
 
 @pytest.mark.parametrize(
@@ -619,14 +619,14 @@ def test_a_file_without_tags_declares_none(tmp_path):
 def test_a_mistake_in_the_file_is_named_with_place_and_remedy(tmp_path, change, said):
     assert change[0] in PERSONA
     path = written(tmp_path, PERSONA.replace(*change))
-    with pytest.raises(tags.TagError) as caught:
+    with pytest.raises(catalogue.TagError) as caught:
         tags.read(path, ["store"])
     assert said in str(caught.value)
     assert str(caught.value).startswith("data/sources/shop/tags.yaml, line ")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(tags.TagError, match="there is no such file"):
+    with pytest.raises(catalogue.TagError, match="there is no such file"):
         tags.read(tmp_path / "shop" / "tags.yaml")
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crm import tags, use, vault
+from crm import catalogue, use, vault
 from crm.mapping import SourceError
 from crm.project import ProjectError, load_params
 from crm.run import main
@@ -384,7 +384,7 @@ def test_a_draft_brings_the_files_that_every_source_has(root):
         "mapping.yaml", "params.yaml", "decisions.csv", "corrections.csv", "tombstones.csv",
         "issues.csv", "tags.yaml",
     }  # fmt: skip
-    assert tags.read(root / "data/sources/new/tags.yaml") == tags.Declared()
+    assert catalogue.read(root / "data/sources/new/tags.yaml") == catalogue.Declared()
 
 
 # --- the table of stages

@@ -128,39 +128,25 @@ def worth(
     import ibis
     from ibis import _
 
-    def within(rows: ibis.Table, day) -> ibis.Table:
-        recent = rows.filter(day > as_of - timedelta(days=days), day <= as_of)
-        return recent.filter(_.customer_id.notnull())
-
     columns = ["customer_id", "product_id", "quantity", "amount"]
-    sold = within(items, items.ordered_at.date()).select(
+    sold = _within(items, items.ordered_at.date(), as_of, days).select(
         *columns, "order_id", day=_.ordered_at.date(), sign=ibis.literal(1)
     )
-    back = within(returns, returns.returned_at.date()).select(
+    back = _within(returns, returns.returned_at.date(), as_of, days).select(
         *columns, order_id=ibis.null("string"), day=_.returned_at.date(), sign=ibis.literal(-1)
     )
-    goods = (
-        _costed(sold.union(back), finance)
-        .group_by("customer_id")
-        .agg(
-            sales=(_.amount * _.sign).sum(),
-            goods=(_.cost * _.quantity * _.sign).sum(),
-            costed=(_.amount * _.sign).sum(where=_.cost.notnull()),
-        )
+    lines = _costed(sold.union(back), finance).group_by("customer_id")
+    goods = lines.agg(
+        sales=(_.amount * _.sign).sum(),
+        goods=(_.cost * _.quantity * _.sign).sum(),
+        costed=(_.amount * _.sign).sum(where=_.cost.notnull()),
     )
-    orders = sold.select("customer_id", "order_id").distinct()
-    sent = finance.filter(_.order_id.notnull(), _.product_id.isnull()).select("order_id", "cost")
-    sent = orders.inner_join(sent, "order_id").select("customer_id", "cost")
-    own = within(finance.filter(_.order_id.isnull(), _.product_id.isnull()), finance.day)
-    other = sent.union(own.select("customer_id", "cost"))
-    other = other.group_by("customer_id").agg(other=_.cost.sum())
+    other = _other_costs(sold, finance, as_of, days)
     joined = goods.left_join(other, "customer_id").drop("customer_id_right")
     cost = joined.goods.fill_null(0) + joined.other.fill_null(0)
     is_known = joined.goods.notnull() | joined.other.notnull()
-    return joined.select(
-        "customer_id", "sales", "costed",
-        profit=ibis.ifelse(is_known, joined.sales - cost, ibis.null(cost.type())),
-    )  # fmt: skip
+    profit = ibis.ifelse(is_known, joined.sales - cost, ibis.null(cost.type()))
+    return joined.select("customer_id", "sales", "costed", profit=profit)
 
 
 def permitted(rows: ibis.Table, permits: ibis.Table) -> ibis.Table:
@@ -433,6 +419,26 @@ def quietest(segments: pd.DataFrame, cells: pd.DataFrame, by: list[str]) -> dict
 
 class SegmentError(ValueError):
     """A parameter of this analysis cannot be used."""
+
+
+def _within(rows: ibis.Table, day, as_of: date, days: int) -> ibis.Table:
+    """The rows of named customers whose day lies in the window."""
+    from ibis import _
+
+    recent = rows.filter(day > as_of - timedelta(days=days), day <= as_of)
+    return recent.filter(_.customer_id.notnull())
+
+
+def _other_costs(sold: ibis.Table, finance: ibis.Table, as_of: date, days: int) -> ibis.Table:
+    """One customer: costs of the orders in the window, and of the customer in it."""
+    from ibis import _
+
+    orders = sold.select("customer_id", "order_id").distinct()
+    sent = finance.filter(_.order_id.notnull(), _.product_id.isnull()).select("order_id", "cost")
+    sent = orders.inner_join(sent, "order_id").select("customer_id", "cost")
+    own = finance.filter(_.order_id.isnull(), _.product_id.isnull())
+    own = _within(own, own.day, as_of, days).select("customer_id", "cost")
+    return sent.union(own).group_by("customer_id").agg(other=_.cost.sum())
 
 
 def _costed(lines: ibis.Table, finance: ibis.Table) -> ibis.Table:

@@ -62,7 +62,7 @@ def use(root: Path, name: str) -> str:
 
 def check(root: Path, name: str) -> tuple[list[str], str]:
     """Everything wrong with a source, and a summary: notes on what is left out, and a verdict."""
-    from crm import engine, ingest, mapping, tags
+    from crm import catalogue, engine, ingest, mapping
 
     folder = _folder(root, name)
     loaded, problems = mapping.check(folder / "mapping.yaml")
@@ -71,7 +71,7 @@ def check(root: Path, name: str) -> tuple[list[str], str]:
     wrong = params_problems(root, base) + params_problems(root, over, _shown(folder))
     found += map(str, wrong)
     extended = [field.name for field in loaded.extended] if loaded else []
-    found += map(str, tags.check(folder / "tags.yaml", extended)[1] if loaded else [])
+    found += map(str, catalogue.check(folder / "tags.yaml", extended)[1] if loaded else [])
     if loaded and not problems:
         con = engine.connect(spill=root / ".crm/spill")
         try:
