@@ -1,13 +1,16 @@
 """Chart specifications in Vega-Lite: plain data, one message each, one style.
 
-Each function returns `{"title", "alt", "spec"}`. Title and alt text are messages whose places are
-filled with metrics; the title states the finding. Colours, fonts and sizes are the site's.
+Each function returns `{"title", "alt", "spec"}`, and a note where cells of few customers are
+hidden; a frame that counts customers goes through `disclosure.suppress` first. Title and alt text
+are messages whose places are filled with metrics; the title states the finding. Colours, fonts and
+sizes are the site's.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crm import disclosure
 from crm.wording import column_form, label
 
 if TYPE_CHECKING:
@@ -43,8 +46,10 @@ def columns(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: st
 
 def pairs(frame: pd.DataFrame, y: str, measures: list[str], *, title: str, alt: str) -> dict:
     """Horizontal bars of two or more measures side by side for each category."""
+    disclosure.refuse(frame)
     long = frame.melt([y], measures, "measure", "share")
     long = long.assign(measure=long["measure"].map(label))
+    long.attrs = frame.attrs
     encoding = {
         "y": {"field": y, "type": "nominal", "sort": list(frame[y]), "title": None},
         "yOffset": {"field": "measure", "sort": [label(m) for m in measures]},
@@ -72,12 +77,16 @@ def curve(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, points: 
 
 
 def histogram(
-    frame: pd.DataFrame, x: str, *, title: str, alt: str, width: float, limit: float
+    frame: pd.DataFrame, x: str, *, title: str, alt: str, width: float, limit: float, least: int
 ) -> dict:
-    """Customers in equal bins of `width`; values from `limit` on share the last bin."""
+    """Customers in equal bins of `width`; values from `limit` on share the last bin.
+
+    Bins of under `least` customers are hidden.
+    """
     binned = (frame[x].clip(upper=limit) // width * width).rename("from")
     counts = binned.value_counts().sort_index().rename("customers").reset_index()
     counts["to"] = counts["from"] + width
+    counts = disclosure.suppress(counts, by=["from"], hide=[], least=least)
     encoding = {
         "x": {"field": "from", "type": "quantitative", "bin": {"binned": True}, "title": label(x)},
         "x2": {"field": "to"},
@@ -87,17 +96,19 @@ def histogram(
 
 
 def _chart(frame, fields: list[str], mark, encoding: dict, title: str, alt: str) -> dict:
+    disclosure.refuse(frame)
+    drawn = frame[fields].astype(object)
+    rows = drawn.mask(drawn.isna(), None).itertuples(index=False)
     values = [
-        {name: _plain(value) for name, value in zip(fields, row, strict=True)}
-        for row in frame[fields].itertuples(index=False)
+        {name: _plain(value) for name, value in zip(fields, row, strict=True)} for row in rows
     ]
     spec = {"data": {"values": values}, "mark": mark, "encoding": encoding}
-    return {"title": title, "alt": alt, "spec": spec}
+    return {"title": title, "alt": alt, "spec": spec, **disclosure.note(frame)}
 
 
 def _quantity(frame: pd.DataFrame, name: str) -> dict:
     form = column_form(name, frame[name].dtype.kind)
-    top = frame[name].max()
+    top = 0 if frame[name].isna().all() else frame[name].max()
     few = {"tickCount": int(top)} if form == "int" and 0 < top < FEW else {}  # no half customers
     return {
         "field": name,

@@ -333,6 +333,21 @@ def draft(options) -> int:
     return 0
 
 
+# ---- the code ----------------------------------------------------------------------------
+
+
+def new(options) -> int:
+    """`crm new NAME`: write an analysis that runs as it stands, to be made one's own."""
+    from crm.new import new
+    from crm.use import write_stage_table
+
+    root = find_root()
+    told = new(root, options.name)
+    write_stage_table(root)
+    _write(sys.stdout, told)
+    return 0
+
+
 # ---- the rest ----------------------------------------------------------------------------
 
 
@@ -392,6 +407,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--customers", {"type": int, "required": True, "help": "156,000 give 10 million lines"}),
         ("--into", {"required": True, "help": "name of the source to write"}),
     )
+    add(new, ("name", {"help": "one word, such as loyalty"}))
     add(track)
     add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
     add(publish, ("folder", {"help": "a new folder"}))

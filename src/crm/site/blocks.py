@@ -83,6 +83,7 @@ def table(writer: Writer, columns: list[dict], rows: list[list], total: int | No
     return {
         "kind": "table",
         "title": "",
+        "note": "",
         "heads": heads,
         "short": SHORT if len(rows) > WHOLE else len(rows),
         "rows": [[_cell(writer, v, c) for v, c in zip(row, columns, strict=True)] for row in rows],
@@ -149,7 +150,12 @@ def _tiles(writer: Writer, data: dict) -> dict:
 def _table(writer: Writer, data: dict) -> dict:
     block = table(writer, data["columns"], data["rows"], data.get("total"))
     title = writer.html(data.get("title", ""), data.get("values", {}), data.get("stage"))
-    return block | {"title": title}
+    return block | {"title": title, "note": _note(data)}
+
+
+def _note(data: dict) -> str:
+    """What is said of cells that are hidden; nothing if none are."""
+    return wording.fill(**data["note"]) if "note" in data else ""
 
 
 def _chart(writer: Writer, data: dict) -> dict:
@@ -161,6 +167,7 @@ def _chart(writer: Writer, data: dict) -> dict:
         "kind": "chart",
         "title": writer.html(data["title"], values, stage),
         "alt": writer.plain(data.get("alt") or data["title"], values, stage),
+        "note": _note(data),
         "data": _chart_data(writer, columns, _values(data["spec"])),
         "wide": _svg(writer, spec, WIDE),
         "narrow": _svg(writer, spec, NARROW),
