@@ -154,7 +154,7 @@ def test_nobody_has_no_segment():
     made = settled(tagged(age=[1]).head(0))
     check("features/segments", segments.settled(made))
     assert segments.cards(made, "value", least=5).empty
-    cells = segments.shown(segments.cross(made), ["tier", "loyalty"], least=5)
+    cells = segments.cross(made)
     made = segments.addressable(made, pd.DataFrame(columns=["customer_id", "purpose", "allowed"]))
     assert segments.quietest(made, cells, ["tier", "loyalty"])["quiet_cell"] == ""
     assert (
@@ -179,7 +179,7 @@ def crossing(cells: dict[tuple, int]) -> pd.DataFrame:
 
 
 def test_a_cell_has_customers_spend_and_the_share_of_the_silent():
-    made = segments.cross(crossing({("b", "u"): 4, ("a", "u"): 5}), by=["x", "y"])
+    made = segments.cross(crossing({("b", "u"): 4, ("a", "u"): 5}), by=["x", "y"], least=1)
     assert made[["x", "customers", "spend", "silent_share"]].values.tolist() == [
         ["a", 5, 50.0, 0.2], ["b", 4, 40.0, 0.25]
     ]  # fmt: skip
@@ -197,12 +197,10 @@ def test_any_columns_can_be_crossed_and_a_wrong_one_is_named():
 def test_cells_of_few_customers_are_hidden_and_so_is_what_would_give_them_away():
     counts = {("a", "u"): 4, ("a", "v"): 9, ("a", "w"): 20, ("b", "u"): 9, ("b", "v"): 8,
               ("b", "w"): 30}  # fmt: skip
-    cells = segments.cross(crossing(counts), by=["x", "y"])
-    made = segments.shown(cells, ["x", "y"], least=5)
+    made = segments.cross(crossing(counts), by=["x", "y"], least=5)
     hidden = made[made["customers"].isna()]
-    assert hidden[["x", "y"]].values.tolist() == [
-        ["a", "u"], ["a", "v"], ["b", "u"], ["b", "v"]
-    ]  # fmt: skip
+    assert {("a", "u"), ("b", "u")} <= set(hidden[["x", "y"]].itertuples(index=False, name=None))
+    assert len(hidden) == 4  # two in each line
     assert hidden[["spend", "silent_share"]].isna().all(axis=None)
 
 
@@ -254,6 +252,7 @@ def test_the_cell_to_begin_with_has_most_spend_among_the_silent_and_counts_permi
     )  # fmt: skip
     every = segments.addressable(every, permits)
     cells = segments.cross(every, by=["x", "y"])
-    assert segments.quietest(every, cells, ["x", "y"]) == {
+    assert segments.quietest(every, cells, ["x", "y"], least=1) == {
         "quiet_cell": "a × u", "quiet_spend": 10.0, "quiet_contacts": 3
     }  # fmt: skip
+    assert segments.quietest(every, cells, ["x", "y"])["quiet_contacts"] is None  # too few to tell

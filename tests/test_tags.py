@@ -477,7 +477,7 @@ def test_each_customer_is_judged_by_what_they_did_until_the_next_date():
     columns = ["customer_type", "next_type", "later_spend", "bought_later"]
     first = made[made["at_on"] == "2023-07-31"][columns].values.tolist()
     assert first == [["old", "churned", 0.0, False], ["new", "new", 30.0, True]]
-    moved = tags.movement(made)
+    moved = tags.movement(made, least=1)
     assert moved[moved["customers"] > 0].values.tolist() == [
         ["new", "new", 1], ["old", "churned", 1]
     ]  # fmt: skip
@@ -496,7 +496,7 @@ def test_of_each_label_it_is_told_who_kept_it_and_what_most_others_became():
     c 2023-07-31 - - 0 90 90
     c 2023-10-31 - - 0 0  0
     """
-    made = tags.kept(tags.relabel(panel(moves)))
+    made = tags.kept(tags.relabel(panel(moves)), least=1)
     assert made.round(3).values.tolist() == [
         ["high spend, high frequency", 3, 0.333, "low spend, low frequency"]
     ]
@@ -504,7 +504,7 @@ def test_of_each_label_it_is_told_who_kept_it_and_what_most_others_became():
 
 def test_limits_pass_where_higher_levels_do_better_afterwards():
     made = tags.relabel(panel(MOVES))
-    judged = tags.review(made, fewest=0).set_index(["score", "level"])
+    judged = tags.review(made, fewest=0, least=1).set_index(["score", "level"])
     assert judged.loc[("spend", "high"), "bought_later_share"] == 0.0
     assert judged.loc[("spend", "low"), "bought_later_share"] == 1.0
     assert set(judged["verdict"]) == {"revise"}
@@ -544,7 +544,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_persona_needs_all_of_its_conditions(tmp_path):
-    declared = tags.read(written(tmp_path, PERSONA), ["store"])
+    declared = catalogue.read(written(tmp_path, PERSONA), ["store"])
     wide = pd.DataFrame({"customer_id": list("abcde"),
                          "overtime_order_share": [0.3, 0.29, 0.5, 0.5, None]})  # fmt: skip
     drinks = [(c, "sugar_free", "yes", n) for c, n in zip("abcde", [2, 9, 1, 5, 9], strict=True)]
@@ -555,7 +555,7 @@ def test_a_persona_needs_all_of_its_conditions(tmp_path):
 
 
 def test_a_preference_counts_orders_of_its_products_in_its_window(con, tmp_path):
-    (one,) = tags.read(written(tmp_path, PERSONA), ["store"]).preferences
+    (one,) = catalogue.read(written(tmp_path, PERSONA), ["store"]).preferences
     items = """
     1 o a 2023-10-01 tea 5
     2 o a 2023-10-01 tea 5
@@ -573,9 +573,9 @@ def test_a_preference_counts_orders_of_its_products_in_its_window(con, tmp_path)
 
 
 def test_one_more_tag_changes_no_other(tmp_path):
-    few = tags.read(written(tmp_path, PERSONA), ["store"])
+    few = catalogue.read(written(tmp_path, PERSONA), ["store"])
     added = "\n  - {tag: pots, chinese: 锅, meaning: likes pots, categories: [Pots]}\npersonas:"
-    more = tags.read(written(tmp_path, PERSONA.replace("\npersonas:", added)), ["store"])
+    more = catalogue.read(written(tmp_path, PERSONA.replace("\npersonas:", added)), ["store"])
     before, after = (tags.catalogue({}, declared).set_index("tag") for declared in (few, more))
     assert sorted(set(after.index) - set(before.index)) == ["pots"]
     pd.testing.assert_frame_equal(after.drop(index="pots"), before)
@@ -591,7 +591,7 @@ def test_one_more_tag_changes_no_other(tmp_path):
 
 
 def test_a_file_without_tags_declares_none(tmp_path):
-    assert tags.read(written(tmp_path, "# nothing yet\n")) == catalogue.Declared()
+    assert catalogue.read(written(tmp_path, "# nothing yet\n")) == catalogue.Declared()
 
 
 @pytest.mark.parametrize(
@@ -627,22 +627,35 @@ def test_a_mistake_in_the_file_is_named_with_place_and_remedy(tmp_path, change, 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(catalogue.TagError, match="there is no such file"):
-        tags.read(tmp_path / "shop" / "tags.yaml")
+        catalogue.read(tmp_path / "shop" / "tags.yaml")
 
 
 # --- what is said
 
 
 def test_a_list_holds_only_those_who_may_be_addressed(tmp_path):
-    declared = tags.read(written(tmp_path, PERSONA), ["store"])
+    declared = catalogue.read(written(tmp_path, PERSONA), ["store"])
     many = pd.DataFrame({"customer_id": ["a", "b"], "tag": ["healthy"] * 2})
     wide = pd.DataFrame({"customer_id": ["b", "a"], "spend_90d": [1.0, 2.0], "core": ["B", "A"]})
     may = pd.DataFrame({"customer_id": ["b"]})
     listed = tags.invited(wide, many, declared, may)
     assert listed["customer_id"].tolist() == ["b"]
-    assert tags.persona_metrics(many, declared, may) == {
+    assert tags.persona_metrics(many, declared, may, least=1) == {
         "with_persona": 2, "persona_contacts": 1, "persona_left_out": 1
     }  # fmt: skip
+
+
+def test_of_a_persona_of_which_few_are_left_out_all_are_not_told(tmp_path):
+    declared = catalogue.read(written(tmp_path, PERSONA), ["store"])
+    ids = [f"c{n}" for n in range(20)]
+    many = pd.DataFrame({"customer_id": ids, "tag": "healthy"})
+    columns = ["customers", "may_be_contacted"]
+    for allowed, told in ((20, [20, 20]), (17, [None, 17]), (15, [20, 15])):
+        may = pd.DataFrame({"customer_id": ids[:allowed]})
+        made = tags.found_personas(many, declared, may, least=5)[columns].astype(object)
+        assert made.where(made.notna(), None).values.tolist() == [told]
+        left_out = tags.persona_metrics(many, declared, may, least=5)["persona_left_out"]
+        assert left_out == (None if allowed == 17 else 20 - allowed)
 
 
 def test_the_core_description_says_what_is_known_and_no_more():

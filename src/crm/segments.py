@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from crm import disclosure
 from crm.tables import TIERS, lookup
 
 if TYPE_CHECKING:
@@ -225,14 +226,17 @@ def settled(segments: pd.DataFrame) -> pd.DataFrame:
     return made.sort_values("customer_id", ignore_index=True)
 
 
-def summarise(segments: pd.DataFrame, kind: str) -> pd.DataFrame:
+def summarise(segments: pd.DataFrame, kind: str, *, least: int = 5) -> pd.DataFrame:
     """One segment of one kind: customers, spend, profit if known, share of silent customers."""
-    return _cells(segments, [kind]).sort_values(
+    made = _cells(segments, [kind]).sort_values(
         ["customers", kind], ascending=[False, True], ignore_index=True
     )
+    return disclosure.suppress(made, by=[kind], least=least)
 
 
-def cross(segments: pd.DataFrame, *, by: list[str] = ("tier", "loyalty")) -> pd.DataFrame:
+def cross(
+    segments: pd.DataFrame, *, by: list[str] = ("tier", "loyalty"), least: int = 5
+) -> pd.DataFrame:
     """One cell of two or more crossed columns: customers, spend, share of silent (TAG-28).
 
     Any columns of segments and tags may be crossed.
@@ -246,28 +250,7 @@ def cross(segments: pd.DataFrame, *, by: list[str] = ("tier", "loyalty")) -> pd.
     if odd or len(set(by)) < 2:
         found = f"{odd} is no column" if odd else f"{list(by)} names fewer than two columns"
         raise SegmentError(f"segments.cross.by: {found}; there are {sorted(segments.columns)}")
-    return _cells(segments, list(by))
-
-
-def shown(cells: pd.DataFrame, by: list[str], *, least: int) -> pd.DataFrame:
-    """The cells with measures of small ones emptied, and of others that would give them away.
-
-    A cell is small with fewer than `least` customers. Where one cell alone is hidden in a line, or
-    the hidden ones hold fewer than `least` customers together, the total less the rest would tell
-    them: so the next smallest cell of the line is hidden too (Q-41).
-    """
-    hidden = cells["customers"].between(1, least - 1)  # an empty cell is about nobody
-    before = -1
-    while before != hidden.sum():
-        before = hidden.sum()
-        for own in by:
-            line = [cells[name].astype("str") for name in by if name != own] or [hidden * 0]
-            numbers = cells.groupby(line).ngroup()
-            for number in range(numbers.max() + 1 if len(cells) else 0):
-                members = cells.index[numbers == number]
-                hidden |= _next_smallest(cells["customers"], hidden, members, least)
-    measures = [name for name in cells.columns if name not in by]
-    return cells.assign(**{name: cells[name].where(~hidden) for name in measures})
+    return disclosure.suppress(_cells(segments, list(by)), by=list(by), least=least)
 
 
 def cards(
@@ -283,7 +266,7 @@ def cards(
     One suggestion each for marketing, recommendation and care (TAG-33); those of descriptive
     segments go by the median age, up to `young_to` and from `old_from` (TAG-30).
     """
-    open_ones = shown(summarise(segments, kind), [kind], least=least)
+    open_ones = summarise(segments, kind, least=least)
     open_ones = set(open_ones.loc[open_ones["customers"].notna(), kind])
     rows = []
     for name, group in segments.groupby(kind, sort=True):
@@ -322,12 +305,13 @@ order; most like 茶叶 best (100%); most buy through web (100%); 0% silent'
     return "; ".join(part for part in parts if part)
 
 
-def facts(segments: pd.DataFrame, worth: pd.DataFrame) -> dict:
+def facts(segments: pd.DataFrame, worth: pd.DataFrame, *, least: int = 5) -> dict:
     """Metrics of all segments: customers, kinds, profit, and how much of sales has a cost."""
     worth = worth.sort_values("customer_id")
     sales, costed = float(worth["sales"].sum()), float(worth["costed"].sum())
     best = segments["tier"] == "high value"
     profit = float(segments["profit"].sum())
+    losses = disclosure.few(int((segments["profit"] < 0).sum()), least)
     return {
         "customers": len(segments),
         **{f"{kind}_kinds": int(segments[kind].nunique()) for kind in KINDS},
@@ -335,8 +319,8 @@ def facts(segments: pd.DataFrame, worth: pd.DataFrame) -> dict:
         "described": float((segments["age"] >= 0).mean()) if len(segments) else 0.0,
         "profit": profit,
         "costed_share": costed / sales if sales else 0.0,
-        "losses": int((segments["profit"] < 0).sum()),
-        "loss": float(-segments.loc[segments["profit"] < 0, "profit"].sum()),
+        "losses": losses,
+        "loss": None if losses is None else float(-segments["profit"].clip(upper=0).sum()),
         "best": int(best.sum()),
         "best_profit_share": float(segments.loc[best, "profit"].sum()) / profit if profit else 0.0,
         "silent_share": float(segments["silent"].mean()) if len(segments) else 0.0,
@@ -355,7 +339,7 @@ def answer(found: dict) -> str:
         )
     return (
         "**{best} customer[s] of high value [brings|bring] {best_profit_share:pct} of the profit "
-        "of {profit:money}** in the window; {losses} customer[s] cost more than they brought."
+        "of {profit:money}** in the window; {silent_share:pct} of all customers are silent."
     )
 
 
@@ -365,6 +349,11 @@ def profit_note(found: dict) -> str:
         return (
             "**Finance: bring the costs** (table `finance` of the mapping): without them a "
             "customer of much spend and no profit looks like the best."
+        )
+    if not found["losses"]:
+        return (
+            "**Finance: nothing to stop.** Hardly a customer costs more than they bring; "
+            "{costed_share:pct} of sales have a cost. Discounts are not among the costs."
         )
     return (
         "**Sales and finance: look at the {losses} customer[s] at a loss**, {loss:money} in the "
@@ -393,7 +382,8 @@ def cell_note(found: dict) -> str:
     if not found["quiet_contacts"]:
         return (
             "**Marketing: ask for permission first.** Most spend among customers who fell silent "
-            "lies in the cell {quiet_cell}, {quiet_spend:money}; nobody in it may be addressed."
+            "lies in the cell {quiet_cell}, {quiet_spend:money}; hardly anybody in it may be "
+            "addressed."
         )
     return (
         "**Marketing: begin with the cell {quiet_cell}**: of all cells not of few customers it "
@@ -402,10 +392,13 @@ def cell_note(found: dict) -> str:
     )
 
 
-def quietest(segments: pd.DataFrame, cells: pd.DataFrame, by: list[str]) -> dict:
+def quietest(
+    segments: pd.DataFrame, cells: pd.DataFrame, by: list[str], *, least: int = 5
+) -> dict:
     """Metrics of the shown cell with most spend among silent customers."""
     open_ones = cells.dropna(subset=["customers", "spend", "silent_share"])
-    lost = (open_ones["spend"] * open_ones["silent_share"]).round(6)
+    spend, share = (open_ones[name].astype("float64") for name in ("spend", "silent_share"))
+    lost = (spend * share).round(6)
     if not len(open_ones) or not lost.max() > 0:
         return {"quiet_cell": "", "quiet_spend": 0.0, "quiet_contacts": 0}
     best = open_ones.loc[lost.idxmax()]
@@ -413,7 +406,7 @@ def quietest(segments: pd.DataFrame, cells: pd.DataFrame, by: list[str]) -> dict
     return {
         "quiet_cell": " × ".join(str(best[column]) for column in by),
         "quiet_spend": float(lost.max()),
-        "quiet_contacts": int((inside & segments["may_contact"]).sum()),
+        "quiet_contacts": disclosure.few(int((inside & segments["may_contact"]).sum()), least),
     }
 
 
@@ -457,14 +450,6 @@ def _cells(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     )  # fmt: skip
     made = groups.reset_index()
     return made if made["profit"].notna().any() else made.drop(columns="profit")
-
-
-def _next_smallest(counts: pd.Series, hidden: pd.Series, members, least: int) -> pd.Series:
-    """The cell of a line that has to be hidden too, if any, as a mask."""
-    gone, rest = members[hidden[members]], members[~hidden[members]]
-    tells = len(gone) and (len(gone) == 1 or counts[gone].sum() < least)
-    chosen = [counts[rest].idxmin()] if tells and len(rest) else []
-    return counts.index.to_series().isin(chosen)
 
 
 def _descriptive(wide: pd.DataFrame) -> pd.Series:

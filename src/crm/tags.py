@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from crm import disclosure
 from crm.catalogue import CATALOGUE, COLUMNS, Declared, Preference
 from crm.catalogue import read as read  # the notebook reads the tags of its source with it
 from crm.tables import lookup
@@ -634,15 +635,18 @@ def relabel(
     )
 
 
-def stock(panel: pd.DataFrame) -> pd.DataFrame:
+def stock(panel: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One date and customer type: customers."""
-    return _every(panel, {"at_on": sorted(panel["at_on"].unique()), "customer_type": TYPES})
+    each = _every(panel, {"at_on": sorted(panel["at_on"].unique()), "customer_type": TYPES})
+    by = ["at_on", "customer_type"]
+    return disclosure.suppress(each, by=by, along=["customer_type"], least=least)
 
 
-def movement(panel: pd.DataFrame) -> pd.DataFrame:
+def movement(panel: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One pair of customer types, before and after the last step: customers who went that way."""
     last = panel[panel["next_on"] == panel["next_on"].max()]
-    return _every(last, {"customer_type": TYPES, "next_type": TYPES})
+    pairs = _every(last, {"customer_type": TYPES, "next_type": TYPES})
+    return disclosure.suppress(pairs, by=["customer_type", "next_type"], least=least)
 
 
 def crossed(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -650,10 +654,10 @@ def crossed(pairs: pd.DataFrame) -> pd.DataFrame:
     wide = pairs.set_index(["customer_type", "next_type"])["customers"].unstack()  # noqa: PD010
     wide = wide.reindex(index=list(TYPES), columns=list(TYPES))
     named = wide.add_prefix("now_").rename_axis(columns=None)
-    return named.rename_axis("type_before").reset_index()
+    return disclosure.again(named.rename_axis("type_before").reset_index(), pairs)
 
 
-def kept(panel: pd.DataFrame) -> pd.DataFrame:
+def kept(panel: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One behaviour label at the start of the last step: who kept it, and where most others went.
 
     Of equal numbers the first label by name is given.
@@ -665,10 +669,13 @@ def kept(panel: pd.DataFrame) -> pd.DataFrame:
     most = left.reset_index().sort_values(["n", "next_behaviour"], ascending=[False, True])
     most = most.drop_duplicates("behaviour").set_index("behaviour")["next_behaviour"]
     made = stay.assign(others_became=most).reset_index()
-    return made.sort_values(["customers", "behaviour"], ascending=[False, True], ignore_index=True)
+    made = made.sort_values(["customers", "behaviour"], ascending=[False, True], ignore_index=True)
+    made = disclosure.suppress(made, by=["behaviour"], least=least)
+    more = {"part": "kept_share", "hide": ["others_became"]}
+    return disclosure.suppress_part(made, by=["behaviour"], least=least, **more)
 
 
-def review(panel: pd.DataFrame, *, fewest: int = 30) -> pd.DataFrame:
+def review(panel: pd.DataFrame, *, fewest: int = 30, least: int = 5) -> pd.DataFrame:
     """One date and level of one score: do the levels still tell customers apart? (TAG-29)
 
     For each level the customers, the share who bought until the next date, their mean spend in
@@ -678,7 +685,9 @@ def review(panel: pd.DataFrame, *, fewest: int = 30) -> pd.DataFrame:
     """
     past = panel[panel["next_on"].notna()]
     parts = [_reviewed(past, kind, fewest) for kind in ("spend_level", "frequency_level")]
-    return pd.concat(parts, ignore_index=True)
+    judged = pd.concat(parts, ignore_index=True)
+    by = ["at_on", "score", "level"]
+    return disclosure.suppress(judged, by=by, along=["level"], least=least)
 
 
 # --- the notes of the page
@@ -716,7 +725,7 @@ def facts(tags: pd.DataFrame, many: pd.DataFrame, *, as_of: date, days: int = 90
     }
 
 
-def base(tags: pd.DataFrame, by: str) -> pd.DataFrame:
+def base(tags: pd.DataFrame, by: str, *, least: int = 5) -> pd.DataFrame:
     """One value of a tag: customers, their share, spend in the window and its share."""
     sums = {"customers": ("customer_id", "size"), "spend_90d": ("spend_90d", "sum")}
     groups = tags.groupby(by).agg(**sums)
@@ -727,7 +736,8 @@ def base(tags: pd.DataFrame, by: str) -> pd.DataFrame:
     named = made.rename_axis(by).reset_index()
     named = named.sort_values(["customers", by], ascending=[False, True], ignore_index=True)
     columns = ["customers", "customer_share", "spend_90d", "spend_share"]
-    return named.assign(chinese=named[by].map(chinese))[[by, "chinese", *columns]]
+    named = named.assign(chinese=named[by].map(chinese))[[by, "chinese", *columns]]
+    return disclosure.suppress(named, by=[by], least=least)
 
 
 def filled(tags: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
@@ -740,8 +750,13 @@ def filled(tags: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
     return named.sort_values(["filled_share", "tag"], ignore_index=True)
 
 
-def found_personas(many: pd.DataFrame, declared: Declared, permits: pd.DataFrame) -> pd.DataFrame:
-    """One persona: customers, those who may be addressed, and the action for them (PRV-07)."""
+def found_personas(
+    many: pd.DataFrame, declared: Declared, permits: pd.DataFrame, *, least: int = 5
+) -> pd.DataFrame:
+    """One persona: customers, those who may be addressed, and the action for them (PRV-07).
+
+    The list itself is shown, so of a persona of which few are left out all are not told.
+    """
     may = many["customer_id"].isin(permits["customer_id"])
     rows_ = [
         {
@@ -754,7 +769,11 @@ def found_personas(many: pd.DataFrame, declared: Declared, permits: pd.DataFrame
         for one in declared.personas
     ]
     columns = ["persona", "chinese", "customers", "may_be_contacted", "action"]
-    return pd.DataFrame(rows_, columns=columns)
+    made = pd.DataFrame(rows_, columns=columns)
+    alone = {"by": ["persona"], "along": [], "least": least}  # no persona is the rest of another
+    made = disclosure.suppress(made, **alone)
+    few = (made["customers"] - made["may_be_contacted"]).between(1, least - 1)
+    return disclosure.again(made.assign(customers=made["customers"].mask(few)), made)
 
 
 def invited(
@@ -835,13 +854,17 @@ def contactable(permits: pd.DataFrame) -> pd.DataFrame:
     return may[["customer_id"]].sort_values("customer_id", ignore_index=True)
 
 
-def persona_metrics(many: pd.DataFrame, declared: Declared, may: pd.DataFrame) -> dict:
+def persona_metrics(
+    many: pd.DataFrame, declared: Declared, may: pd.DataFrame, *, least: int = 5
+) -> dict:
     """Customers with a persona: all, those who may be addressed, and those left out."""
     mine = many.loc[many["tag"].isin([one.tag for one in declared.personas]), "customer_id"]
     mine = mine.drop_duplicates()
     allowed = int(mine.isin(may["customer_id"]).sum())
-    return {"with_persona": len(mine), "persona_contacts": allowed,
-            "persona_left_out": len(mine) - allowed}  # fmt: skip
+    left_out = disclosure.few(len(mine) - allowed, least)
+    every = None if left_out is None else len(mine)
+    return {"with_persona": every, "persona_contacts": allowed,
+            "persona_left_out": left_out}  # fmt: skip
 
 
 def permit_note(found: dict) -> str:
@@ -854,7 +877,7 @@ def permit_note(found: dict) -> str:
     )
 
 
-def persona_note(people: pd.DataFrame) -> str:
+def persona_note(people: pd.DataFrame, found: dict) -> str:
     """What marketing have to do with the personas that were found."""
     if not len(people):
         return (
@@ -862,10 +885,16 @@ def persona_note(people: pd.DataFrame) -> str:
             "source; once it brings interests or social tags, write the first rule into its "
             "`tags.yaml`."
         )
-    if not people["may_be_contacted"].sum():
+    if not found["persona_contacts"]:
         return (
             "**Marketing: nobody to write to.** {with_persona} customer[s] [fits|fit] a persona, "
             "and none of them may be addressed."
+        )
+    if found["persona_left_out"] is None:
+        return (
+            "**Marketing: write to the {persona_contacts} customer[s] with a persona**, each "
+            "group with the offer beside it in the table below. The few others who fit may not "
+            "be addressed: they are on no list."
         )
     return (
         "**Marketing: write to the {persona_contacts} customer[s] with a persona**, each group "
@@ -874,10 +903,12 @@ def persona_note(people: pd.DataFrame) -> str:
     )
 
 
-def found_note(people: pd.DataFrame) -> str:
+def found_note(people: pd.DataFrame, found: dict) -> str:
     """How many fit a persona, above the table of personas."""
     if not len(people):
         return "The `tags.yaml` of this source declares no persona."
+    if found["persona_left_out"] is None:
+        return "{persona_contacts} customer[s] with a persona may be addressed; a few others fit."
     return (
         "{with_persona} customer[s] [fits|fit] a persona; {persona_contacts} of them may be "
         "addressed."
