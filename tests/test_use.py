@@ -59,7 +59,6 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "data/sources/online-retail/params.yaml").write_text(OVERRIDES)
     (tmp_path / "data/sources/shop").mkdir()
     (tmp_path / "data/sources/shop/mapping.yaml").write_text(SHOP)
-    (tmp_path / "data/sources/shop/tags.yaml").write_text("")
     return tmp_path
 
 
@@ -243,6 +242,15 @@ def test_what_a_good_source_leaves_out_is_noted_before_the_verdict(root):
         "note: orders.csv (order_lines): no field names Note, Till: not read",
         "shop: nothing wrong; next: crm use shop",
     ]
+
+
+def test_a_source_from_before_gets_an_empty_file_of_tags_and_one_with_tags_keeps_them(root):
+    path = root / "data/sources/shop/tags.yaml"
+    use.use(root, "shop")
+    assert catalogue.read(path) == catalogue.Declared()
+    path.write_text("personas: []\n")
+    use.use(root, "shop")
+    assert path.read_text() == "personas: []\n"
 
 
 def test_a_mistake_in_the_tags_of_a_source_is_found_too(root):
