@@ -217,3 +217,10 @@ def test_a_digest_tells_names_and_bytes_and_nothing_else(tmp_path):
 
     assert folder("one", a="1", b="2") == folder("two", b="2", a="1")
     assert len({folder("x", a="1"), folder("y", b="1"), folder("z", a="2")}) == 3
+
+
+def test_a_lifted_column_of_text_without_a_value_can_be_joined(con):
+    nobody = pd.DataFrame({"customer_key": pd.Series([], dtype="str"), "n": [1][:0]})
+    for frame in (nobody, pd.DataFrame({"customer_key": [None], "n": [1]}, dtype="object")):
+        lifted = engine.lift(con, frame, f"t{next(_numbers)}")
+        assert found(con, orders(con).semi_join(lifted, "customer_key"), "order_id") == []

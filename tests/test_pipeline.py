@@ -53,7 +53,7 @@ def test_two_clones_in_other_folders_and_time_zones_give_the_same_bytes(demo, tm
 def test_a_changed_parameter_reruns_only_what_depends_on_it(demo):
     text = (demo / "params.yaml").read_text()
     try:
-        (demo / "params.yaml").write_text(re.sub(r"high: 80", "high: 75", text))
+        (demo / "params.yaml").write_text(re.sub(r"high: 80", "high: 75", text, count=1))
         status = json.loads(call(demo, "dvc", "status", "--json").stdout)
     finally:
         (demo / "params.yaml").write_text(text)
@@ -250,3 +250,25 @@ def texts_of(path: Path) -> list[str]:
             for n in names
         ]
     return [text for rows in found for (text,) in rows if text]
+
+
+PLANTED = """
+    SELECT r.tag, count(*) AS found, count(*) FILTER (WHERE p.overtime) AS overtime,
+           count(*) FILTER (WHERE p.persona = 'loyal') AS loyal
+    FROM read_parquet('{0}/data/features/tag_rows.parquet') AS r
+    JOIN read_parquet('{0}/data/tables/identity_map.parquet') AS m USING (customer_id)
+    JOIN read_parquet('{0}/data/truth/demo/keys.parquet') AS k
+        ON k.customer_key = m.customer_key AND k.relation = 'own'
+    JOIN read_parquet('{0}/data/truth/demo/people.parquet') AS p USING (person)
+    WHERE r.tag IN ('healthy_overtime_worker', 'high_net_worth_prospect') GROUP BY r.tag
+"""
+
+
+def test_most_customers_with_a_persona_are_those_that_were_planted(demo):
+    with duckdb.connect() as db:
+        rows = db.execute(PLANTED.format(demo)).fetchall()
+    found = {tag: {"found": n, "overtime": o, "loyal": loyal} for tag, n, o, loyal in rows}
+    late, rich = found["healthy_overtime_worker"], found["high_net_worth_prospect"]
+    assert late["overtime"] >= 30  # of 100 planted, 11 refused a profile and half buy no more
+    assert late["overtime"] / late["found"] >= 0.85
+    assert rich["loyal"] / rich["found"] >= 0.7  # who spends much and often is mostly loyal

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_engine import found, literal
 
 from crm import clean, engine, identity, rfm
-from crm.tables import TIERS
+from crm.tables import TIERS, check
 
 AS_OF = date(2023, 10, 31)
 SCORES = ["r_score", "f_score", "m_score"]
@@ -646,3 +646,24 @@ def test_a_source_without_categories_has_one_for_all(recall):
 
 def test_who_is_not_dormant_gets_no_offer(recall):
     assert recall(RECENT, dormant="") == recall("", dormant="d") == []
+
+
+# --- history (RFM-17)
+
+
+def test_a_history_begins_when_the_data_are_a_window_old():
+    first = pd.DataFrame({"first_order_on": [pd.Timestamp("2023-05-02"), pd.NaT]})
+    known = [str(at) for at in rfm.quarters(first, as_of=AS_OF)]
+    assert known == ["2023-07-31", "2023-10-31"]  # 90 days after; three months earlier is too soon
+    later = first + pd.Timedelta(days=1)
+    assert rfm.quarters(later, as_of=AS_OF) == [AS_OF]
+    assert rfm.quarters(first.iloc[1:], as_of=AS_OF) == [AS_OF]  # nobody bought
+
+
+def test_a_history_has_a_row_for_each_date_and_customer_who_may_be_analysed():
+    columns = ["customer_id", "f_score", "m_score", "tier"]
+    then = pd.DataFrame([("b", 1.0, 2.0, "general"), ("a", 3.0, 4.0, "general")], columns=columns)
+    made = rfm.remembered({AS_OF: then, date(2023, 7, 31): then}, then[then["customer_id"] == "a"])
+    check("features/rfm_quarters", made)
+    assert made["at_on"].astype(str).tolist() == ["2023-07-31", "2023-10-31"]
+    assert set(made["customer_id"]) == {"a"}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crm import use, vault
+from crm import catalogue, use, vault
 from crm.mapping import SourceError
 from crm.project import ProjectError, load_params
 from crm.run import main
@@ -151,7 +151,7 @@ def test_an_edit_of_the_base_is_kept(root):
 def test_an_edit_while_another_source_is_in_use_is_not_lost(root, name):
     use.use(root, "online-retail")
     text = (root / "params.yaml").read_text()
-    edited = text.replace("high: 80", "high: 75").replace("seed: 20231031", "seed: 7")
+    edited = text.replace("high: 80", "high: 75", 1).replace("seed: 20231031", "seed: 7")
     (root / "params.yaml").write_text(edited)
     with pytest.raises(ProjectError, match=r"edited since `crm use`: run.seed, rfm.tier.high\."):
         use.use(root, name)
@@ -242,6 +242,23 @@ def test_what_a_good_source_leaves_out_is_noted_before_the_verdict(root):
         "note: orders.csv (order_lines): no field names Note, Till: not read",
         "shop: nothing wrong; next: crm use shop",
     ]
+
+
+def test_a_source_from_before_gets_an_empty_file_of_tags_and_one_with_tags_keeps_them(root):
+    path = root / "data/sources/shop/tags.yaml"
+    use.use(root, "shop")
+    assert catalogue.read(path) == catalogue.Declared()
+    path.write_text("personas: []\n")
+    use.use(root, "shop")
+    assert path.read_text() == "personas: []\n"
+
+
+def test_a_mistake_in_the_tags_of_a_source_is_found_too(root):
+    write_orders(root, "A,mug,1,5.00,2023-01-02")
+    (root / "data/sources/shop/tags.yaml").write_text("persona: []\n")
+    (problem,), _summary = use.check(root, "shop")
+    assert problem.startswith("data/sources/shop/tags.yaml, line 1: the key")
+    assert "did you mean 'personas'?" in problem
 
 
 EVIL = "\x1b[2J\u202ex"
@@ -373,8 +390,9 @@ def test_a_draft_brings_the_files_that_every_source_has(root):
     made = {path.name for path in (root / "data/sources/new").iterdir()}
     assert made == {
         "mapping.yaml", "params.yaml", "decisions.csv", "corrections.csv", "tombstones.csv",
-        "issues.csv",
+        "issues.csv", "tags.yaml",
     }  # fmt: skip
+    assert catalogue.read(root / "data/sources/new/tags.yaml") == catalogue.Declared()
 
 
 # --- the table of stages

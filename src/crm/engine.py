@@ -59,7 +59,8 @@ def scan(con, path: Path) -> ibis.Table:
 def lift(con, frame: pd.DataFrame, name: str) -> ibis.Table:
     """A frame as a table of the engine, to be joined with facts."""
     con.con.register("_frame", frame)
-    con.con.execute(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM _frame')
+    columns = ", ".join(_lifted(column, frame[column]) for column in frame.columns)
+    con.con.execute(f'CREATE OR REPLACE TABLE "{name}" AS SELECT {columns} FROM _frame')
     con.con.unregister("_frame")
     return con.table(name)
 
@@ -141,6 +142,14 @@ def replace(new: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old)
+
+
+def _lifted(name: str, values: pd.Series) -> str:
+    """A column of a frame: one of text without a value has no type for DuckDB, so it is told."""
+    is_text = values.dtype == "str" or values.dtype == object
+    if is_text and values.isna().all():
+        return f'CAST("{name}" AS VARCHAR) AS "{name}"'
+    return f'"{name}"'
 
 
 def _as_int(name: str) -> str:

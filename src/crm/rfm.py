@@ -541,6 +541,38 @@ def dormant(tiers: pd.DataFrame, recall: pd.DataFrame) -> pd.DataFrame:
     return listed.assign(offer=pd.Series(named, listed.index, dtype="str"))
 
 
+def quarters(
+    raw: pd.DataFrame, *, as_of: date, window_days: int = 90, steps: int = 4
+) -> list[date]:
+    """`as_of` and the same day every three months before it, `steps` of them, in order.
+
+    A date on which the first purchase is less than a window old would show how the data begin,
+    not how customers changed, and is left out.
+
+    Examples
+    --------
+    >>> raw = pd.DataFrame({"first_order_on": [pd.Timestamp("2023-05-02"), pd.NaT]})
+    >>> [str(at) for at in quarters(raw, as_of=date(2023, 10, 31))]
+    ['2023-07-31', '2023-10-31']
+    """
+    dates = [(pd.Timestamp(as_of) - pd.DateOffset(months=3 * k)).date() for k in range(steps + 1)]
+    first = raw["first_order_on"].min()
+    oldest = as_of if pd.isna(first) else first.date() + timedelta(days=window_days)
+    return sorted({as_of, *(at for at in dates if at >= oldest)})
+
+
+def remembered(scored: dict[date, pd.DataFrame], among: pd.DataFrame) -> pd.DataFrame:
+    """One customer and date: scores and tier, as in `features/rfm_quarters` (RFM-17).
+
+    The frames are made by the same functions at each date, from facts up to it; only customers
+    who are `among` those analysed stay.
+    """
+    parts = [tiers.assign(at_on=pd.Timestamp(at)) for at, tiers in scored.items()]
+    rows = pd.concat(parts, ignore_index=True)[lookup("features/rfm_quarters").names]
+    rows = rows[rows["customer_id"].isin(among["customer_id"])]
+    return rows.sort_values(["customer_id", "at_on"], ignore_index=True)
+
+
 def settled(tiers: pd.DataFrame) -> pd.DataFrame:
     """`tiers` as in `features/rfm`, sorted by customer."""
     return tiers[lookup("features/rfm").names].sort_values("customer_id", ignore_index=True)

@@ -23,6 +23,7 @@ from crm.project import (
 
 BASE = "demo"  # the source of the committed params.yaml
 KEPT = ".crm/params.base.yaml"  # its text while another source is in use
+NO_TAGS = "# Tags of this source beside those of every source: see docs/sources.md.\n"
 WRITTEN = ".crm/params.used.yaml"  # what `crm use` wrote, to see later edits
 
 
@@ -42,6 +43,7 @@ def use(root: Path, name: str) -> str:
     current = _text(root / "params.yaml")
     base = current if is_base else _base_text(root, current)
     text = base if name == BASE else _overridden(root, base, folder)
+    _write_tags(folder)
     if name != BASE:  # kept aside first: whatever happens then, the base is not lost
         (root / KEPT).parent.mkdir(exist_ok=True)
         (root / KEPT).write_text(base, encoding="utf-8", newline="")
@@ -62,7 +64,7 @@ def use(root: Path, name: str) -> str:
 
 def check(root: Path, name: str) -> tuple[list[str], str]:
     """Everything wrong with a source, and a summary: notes on what is left out, and a verdict."""
-    from crm import engine, ingest, mapping
+    from crm import catalogue, engine, ingest, mapping
 
     folder = _folder(root, name)
     loaded, problems = mapping.check(folder / "mapping.yaml")
@@ -70,6 +72,9 @@ def check(root: Path, name: str) -> tuple[list[str], str]:
     base, over = load_params(root), _overrides(folder)
     wrong = params_problems(root, base) + params_problems(root, over, _shown(folder))
     found += map(str, wrong)
+    extended = [field.name for field in loaded.extended] if loaded else []
+    if loaded and (folder / "tags.yaml").exists():
+        found += map(str, catalogue.check(folder / "tags.yaml", extended)[1])
     if loaded and not problems:
         con = engine.connect(spill=root / ".crm/spill")
         try:
@@ -254,11 +259,19 @@ def _write_into(document, over: dict) -> None:
             document[key] = value
 
 
+def _write_tags(folder: Path) -> None:
+    """The file of a source's own tags, empty, where there is none: a stage depends on it."""
+    path = folder / "tags.yaml"
+    if not path.exists():
+        path.write_text(NO_TAGS, encoding="utf-8")
+
+
 def _empty_files(root: Path, folder: Path) -> None:
     """The hand-kept files that every source has, empty until used."""
     for name in ("decisions.csv", "corrections.csv", "tombstones.csv", "issues.csv"):
         header = (root / "data/sources" / BASE / name).read_text(encoding="utf-8").splitlines()[0]
         (folder / name).write_text(header + "\n", encoding="utf-8")
+    _write_tags(folder)
     (folder / "params.yaml").write_text(
         "# What differs from params.yaml for this source, such as\n"
         "# run: {currency: EUR, time_zone: Europe/Berlin}\n",

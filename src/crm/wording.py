@@ -64,6 +64,22 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "hours": "Hours until cancelled",
     "other": "Postage, fees, corrections",
     "rows": "Rows",
+    "chinese": "中文",
+    "spend_90d": "Spend in window",
+    "at_on": "At",
+    "now_new": "Now new",
+    "now_old": "Now old",
+    "now_churned": "Now churned",
+    "type_before": "Type then",
+    "kept_share": "Kept it",
+    "others_became": "Most others became",
+    "core": "In short",
+    "later_spend": "Spend each, after",
+    "bought_later_share": "Bought after",
+    "window_days": "Window, days",
+    "may_be_contacted": "May be addressed",
+    "what_they_are_like": "What they are like",
+    "silent_share": "Silent",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
@@ -81,6 +97,9 @@ FORMS = {  # column id: its form, where name and type do not tell
             "new_sales",
             "returning_sales",
             "unknown_sales",
+            "spend_90d",
+            "later_spend",
+            "profit",
         ),
         "money",
     ),
@@ -93,6 +112,7 @@ FORMS = {  # column id: its form, where name and type do not tell
     "refresh_days": "int",
     "kept_days": "int",
     "cells": "int",
+    **dict.fromkeys(("customers", "now_new", "now_old", "now_churned"), "int"),
 }
 
 PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")

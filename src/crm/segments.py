@@ -1,0 +1,517 @@
+"""Segments of four kinds, how they cross, and a card for each with what to do.
+
+*Descriptive*: who customers are (gender and band of age, or country where neither is known).
+*Need*: what they say or show to need: the preference they state, else an interest, else the scene
+in which they buy; unknown if nothing tells. *Value*: the tier and the profit of a window, where
+the source brings costs. *Behaviour*: level of frequency, channel of purchase and loyalty (TAG-24…
+27). Each customer who permits profiling has one segment of each kind, from the tags and tiers.
+
+*Profit* is sales less returns, the cost of goods sold and of orders, and what service cost.
+*Silent* is a customer whom the tags call churned.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from crm import disclosure
+from crm.tables import TIERS, lookup
+
+if TYPE_CHECKING:
+    import ibis
+
+UNKNOWN = "unknown"
+KINDS = ("descriptive", "need", "value", "behaviour")  # TAG-24
+GOODS = "goods"  # the kind of cost that is of one unit of a product
+TOLD = 5  # values of a habit that fewer customers share are not named in a description (Q-41)
+USES = ("marketing", "recommendation", "care")  # of a profile (TAG-33)
+SUGGESTED = {  # (kind, what the segment begins with): one suggestion for each use
+    ("value", "high value"): (
+        "early access to new products",  # RPT-09
+        "the finest of the preferred category",
+        "account manager visits each quarter",
+    ),
+    ("value", "potential"): (
+        "coupon above a spending threshold",  # RPT-10
+        "good-value bundles",
+        "thank them for the second and third order",
+    ),
+    ("value", "general"): (
+        "no campaign of their own",
+        "best sellers of the preferred category",
+        "answer quickly when they ask",
+    ),
+    ("value", "at risk"): (
+        "return voucher without threshold",  # RPT-11
+        "best sellers never bought before",
+        "call to learn the reason",
+    ),
+    ("value", "no purchase"): (
+        "newcomer coupon",  # RPT-10
+        "the plainest best seller",
+        "ask what kept them from ordering",
+    ),
+    ("behaviour", "high"): (
+        "points and tiers, no discounts",
+        "refills at the time they run out",
+        "name a contact person",
+    ),
+    ("behaviour", "middle"): (
+        "a reason to come once more a month",
+        "what others bought along with theirs",
+        "tell them when an order is late before they ask",
+    ),
+    ("behaviour", "low"): (
+        "one message a season, no more",
+        "novelties of the category they know",
+        "ask once whether something went wrong",
+    ),
+    ("need", "states"): (
+        "campaigns of the category they name",
+        "novelties of the category they name",
+        "ask after the last purchase of it",
+    ),
+    ("need", "interest"): (
+        "events around the interest",
+        "goods that go with the interest",
+        "mention it in conversation",
+    ),
+    ("need", "scene"): (
+        "messages before the end of work",
+        "what is ready at once: snacks, drinks",
+        "deliver in the evening",
+    ),
+    ("need", UNKNOWN): (
+        "ask in one question what they need",
+        "best sellers of all",
+        "note what they ask about",
+    ),
+    ("descriptive", "young"): (
+        "social media and mobile advertising",  # TAG-30
+        "novelties and small sizes",
+        "chat, at any hour",
+    ),
+    ("descriptive", "middle"): (
+        "messages and mail",
+        "goods for the whole household",
+        "chat and telephone",
+    ),
+    ("descriptive", "old"): (
+        "traditional media and offline events",  # TAG-30
+        "well-known goods, easily returned",
+        "telephone, and help in the store",
+    ),
+    ("descriptive", UNKNOWN): (
+        "ask for the year of birth, in return for points",
+        "best sellers of the preferred category",
+        "the channel they wrote through last",
+    ),
+}  # fmt: skip
+
+
+def worth(
+    items: ibis.Table,
+    returns: ibis.Table,
+    finance: ibis.Table,
+    *,
+    as_of: date,
+    days: int = 365,
+) -> ibis.Table:
+    """One customer who bought or returned in the window: sales and costs (TAG-25).
+
+    `costed` is the part of sales whose goods have a cost; the cost of a unit is the newest one up
+    to the day of the sale. Goods that come back are worth their cost again.
+    """
+    import ibis
+    from ibis import _
+
+    columns = ["customer_id", "product_id", "quantity", "amount"]
+    sold = _within(items, items.ordered_at.date(), as_of, days).select(
+        *columns, "order_id", day=_.ordered_at.date(), sign=ibis.literal(1)
+    )
+    back = _within(returns, returns.returned_at.date(), as_of, days).select(
+        *columns, order_id=ibis.null("string"), day=_.returned_at.date(), sign=ibis.literal(-1)
+    )
+    lines = _costed(sold.union(back), finance).group_by("customer_id")
+    goods = lines.agg(
+        sales=(_.amount * _.sign).sum(),
+        goods=(_.cost * _.quantity * _.sign).sum(),
+        costed=(_.amount * _.sign).sum(where=_.cost.notnull()),
+    )
+    other = _other_costs(sold, finance, as_of, days)
+    joined = goods.left_join(other, "customer_id").drop("customer_id_right")
+    cost = joined.goods.fill_null(0) + joined.other.fill_null(0)
+    is_known = joined.goods.notnull() | joined.other.notnull()
+    profit = ibis.ifelse(is_known, joined.sales - cost, ibis.null(cost.type()))
+    return joined.select("customer_id", "sales", "costed", profit=profit)
+
+
+def permitted(rows: ibis.Table, permits: ibis.Table) -> ibis.Table:
+    """The customers who permit analysis and profiling (PRV-07)."""
+    from ibis import _
+
+    for purpose in ("analysis", "profiling"):
+        rows = rows.semi_join(permits.filter(_.purpose == purpose, _.allowed), "customer_id")
+    return rows
+
+
+def settle(
+    tags: pd.DataFrame,
+    tiers: pd.DataFrame,
+    needs: pd.DataFrame,
+    worth: pd.DataFrame,
+    *,
+    overtime: float = 0.5,
+    top_share: float = 0.2,
+) -> pd.DataFrame:
+    """`tags` with tier, profit and the segment of each of the four kinds (TAG-24).
+
+    Parameters
+    ----------
+    tags, tiers
+        `features/tags` and `features/rfm`; who is not in `tags` has no segment.
+    needs
+        One customer: `states` and `interest`, what they say to need.
+    worth
+        One customer: `profit` in the window.
+    overtime
+        Share of orders in overtime hours from which these are the scene of a customer's need.
+    top_share
+        Of the customers with a profit, those whose profit is called high.
+    """
+    wide = tags.sort_values("customer_id", ignore_index=True)  # so that sums of floats repeat
+    for part in (tiers[["customer_id", "tier"]], needs, worth[["customer_id", "profit"]]):
+        wide = wide.merge(part, "left", "customer_id")
+    wide = wide.astype({"profit": "float64"})
+    return wide.assign(
+        descriptive=_descriptive(wide),
+        need=_need(wide, overtime),
+        value=_value(wide, top_share),
+        behaviour=wide["frequency_level"] + " frequency, "
+        + wide["purchase_channel"].fillna("no channel") + ", " + wide["loyalty"],
+        silent=wide["customer_type"] == "churned",
+    )  # fmt: skip
+
+
+def addressable(segments: pd.DataFrame, permits: pd.DataFrame) -> pd.DataFrame:
+    """`segments` with `may_contact`: who may be addressed (PRV-07)."""
+    may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]
+    return segments.assign(may_contact=segments["customer_id"].isin(may["customer_id"]))
+
+
+def needs(customers: ibis.Table, rows: ibis.Table) -> ibis.Table:
+    """One customer with a stated preference or an interest, the most common one (TAG-27)."""
+    import ibis
+    from ibis import _
+
+    liking = rows.filter(_.tag == "interest").select("customer_id", interest=_.value)
+    many = liking.group_by("interest").agg(n=_.count())
+    order = [ibis.desc("n"), "interest"]
+    place = ibis.row_number().over(group_by="customer_id", order_by=order)
+    ranked = liking.inner_join(many, "interest").mutate(place=place).filter(_.place == 0)
+    said = customers.filter(_.consumption_preference.notnull())
+    said = said.select("customer_id", states=_.consumption_preference)
+    joined = said.outer_join(ranked.select("customer_id", "interest"), "customer_id")
+    who = ibis.coalesce(joined.customer_id, joined.customer_id_right)
+    return joined.select("states", "interest", customer_id=who)
+
+
+def settled(segments: pd.DataFrame) -> pd.DataFrame:
+    """`segments` as in `features/segments`, sorted by customer."""
+    made = segments[lookup("features/segments").names]
+    return made.sort_values("customer_id", ignore_index=True)
+
+
+def summarise(segments: pd.DataFrame, kind: str, *, least: int = 5) -> pd.DataFrame:
+    """One segment of one kind: customers, spend, profit if known, share of silent customers."""
+    made = _cells(segments, [kind]).sort_values(
+        ["customers", kind], ascending=[False, True], ignore_index=True
+    )
+    return disclosure.suppress(made, by=[kind], least=least)
+
+
+def cross(
+    segments: pd.DataFrame, *, by: list[str] = ("tier", "loyalty"), least: int = 5
+) -> pd.DataFrame:
+    """One cell of two or more crossed columns: customers, spend, share of silent (TAG-28).
+
+    Any columns of segments and tags may be crossed.
+
+    Raises
+    ------
+    SegmentError
+        A column is not there, or fewer than two are named.
+    """
+    odd = [name for name in by if name not in segments.columns]
+    if odd or len(set(by)) < 2:
+        found = f"{odd} is no column" if odd else f"{list(by)} names fewer than two columns"
+        raise SegmentError(f"segments.cross.by: {found}; there are {sorted(segments.columns)}")
+    return disclosure.suppress(_cells(segments, list(by)), by=list(by), least=least)
+
+
+def cards(
+    segments: pd.DataFrame,
+    kind: str,
+    *,
+    least: int,
+    young_to: int = 35,
+    old_from: int = 56,
+) -> pd.DataFrame:
+    """One segment that may be shown: what it is like, and what to do (TAG-22).
+
+    One suggestion each for marketing, recommendation and care (TAG-33); those of descriptive
+    segments go by the median age, up to `young_to` and from `old_from` (TAG-30).
+    """
+    open_ones = summarise(segments, kind, least=least)
+    open_ones = set(open_ones.loc[open_ones["customers"].notna(), kind])
+    rows = []
+    for name, group in segments.groupby(kind, sort=True):
+        if name in open_ones:
+            begins = _begins(kind, str(name), group, young_to, old_from)
+            told = zip(USES, SUGGESTED[(kind, begins)], strict=True)
+            advice = "; ".join(f"{use}: {what}" for use, what in told)
+            size = f"{len(group):,} customer{'s' * (len(group) != 1)}"
+            rows.append((len(group), name, f"{size}: {describe(group)}", advice))
+    rows = [row[1:] for row in sorted(rows, key=lambda row: (-row[0], row[1]))]
+    return pd.DataFrame(rows, columns=["segment", "what_they_are_like", "what_to_do"])
+
+
+def describe(group: pd.DataFrame) -> str:
+    """What the customers of a segment are like: gender, age and habits in one sentence (TAG-22).
+
+    Examples
+    --------
+    >>> group = pd.DataFrame({"gender": ["female"] * 5, "age": [30] * 5, "freq_90d": [2] * 5,
+    ...     "spend_90d": [100.0] * 5, "top_category": ["茶叶"] * 5, "silent": [False] * 5,
+    ...     "purchase_channel": ["web"] * 5})
+    >>> describe(group)
+    'all female, half of them up to 30 years old; 2.0 purchases in the window on average, 50 an \
+order; most like 茶叶 best (100%); most buy through web (100%); 0% silent'
+    """
+    parts = [", ".join(part for part in (_gender(group), _years(group)) if part)]
+    orders = float(group["freq_90d"].mean())
+    if orders:
+        per = group["spend_90d"].sum() / group["freq_90d"].sum()
+        parts.append(f"{orders:.1f} purchases in the window on average, {per:,.0f} an order")
+    else:
+        parts.append("no purchase in the window")
+    parts.append(_most(group["top_category"], "most like {} best"))
+    parts.append(_most(group["purchase_channel"], "most buy through {}"))
+    parts.append(f"{group['silent'].mean():.0%} silent")
+    return "; ".join(part for part in parts if part)
+
+
+def facts(segments: pd.DataFrame, worth: pd.DataFrame, *, least: int = 5) -> dict:
+    """Metrics of all segments: customers, kinds, profit, and how much of sales has a cost."""
+    worth = worth.sort_values("customer_id")
+    sales, costed = float(worth["sales"].sum()), float(worth["costed"].sum())
+    best = segments["tier"] == "high value"
+    profit = float(segments["profit"].sum())
+    losses = disclosure.few(int((segments["profit"] < 0).sum()), least)
+    return {
+        "customers": len(segments),
+        **{f"{kind}_kinds": int(segments[kind].nunique()) for kind in KINDS},
+        "need_unknown": float((segments["need"] == UNKNOWN).mean()) if len(segments) else 1.0,
+        "described": float((segments["age"] >= 0).mean()) if len(segments) else 0.0,
+        "profit": profit,
+        "costed_share": costed / sales if sales else 0.0,
+        "losses": losses,
+        "loss": None if losses is None else float(-segments["profit"].clip(upper=0).sum()),
+        "best": int(best.sum()),
+        "best_profit_share": float(segments.loc[best, "profit"].sum()) / profit if profit else 0.0,
+        "silent_share": float(segments["silent"].mean()) if len(segments) else 0.0,
+    }
+
+
+def answer(found: dict) -> str:
+    """The sentence that opens the page."""
+    if not found["customers"]:
+        return "**No customer permits a profile, so there are no segments.**"
+    if not found["costed_share"]:
+        return (
+            "**{best} of {customers} customer[s] [is|are] of high value**; {silent_share:pct} of "
+            "all are silent. What customers are worth in profit is unknown: the source brings no "
+            "costs."
+        )
+    return (
+        "**{best} customer[s] of high value [brings|bring] {best_profit_share:pct} of the profit "
+        "of {profit:money}** in the window; {silent_share:pct} of all customers are silent."
+    )
+
+
+def profit_note(found: dict) -> str:
+    """What finance and sales have to know of profit (TAG-25)."""
+    if not found["costed_share"]:
+        return (
+            "**Finance: bring the costs** (table `finance` of the mapping): without them a "
+            "customer of much spend and no profit looks like the best."
+        )
+    if not found["losses"]:
+        return (
+            "**Finance: nothing to stop.** Hardly a customer costs more than they bring; "
+            "{costed_share:pct} of sales have a cost. Discounts are not among the costs."
+        )
+    return (
+        "**Sales and finance: look at the {losses} customer[s] at a loss**, {loss:money} in the "
+        "window. {costed_share:pct} of sales have a cost; check discounts, shipping and returns "
+        "before anybody is told to buy more."
+    )
+
+
+def need_note(found: dict) -> str:
+    """What to do where the need is unknown (TAG-27)."""
+    if found["need_unknown"] == 1:
+        return (
+            "**Marketing: ask one question.** Nothing tells what any customer needs: no stated "
+            "preference, no interest, no scene."
+        )
+    return (
+        "**Marketing: ask one question** where the need is unknown, which is {need_unknown:pct} "
+        "of customers; campaigns by need reach nobody of them."
+    )
+
+
+def cell_note(found: dict) -> str:
+    """What the crossed table points to."""
+    if not found["quiet_cell"]:
+        return "No cell of the crossed table is large enough to act on."
+    if not found["quiet_contacts"]:
+        return (
+            "**Marketing: ask for permission first.** Most spend among customers who fell silent "
+            "lies in the cell {quiet_cell}, {quiet_spend:money}; hardly anybody in it may be "
+            "addressed."
+        )
+    return (
+        "**Marketing: begin with the cell {quiet_cell}**: of all cells not of few customers it "
+        "has most spend among customers who fell silent, {quiet_spend:money}. {quiet_contacts} "
+        "customer[s] in it may be addressed; nobody else goes on the list."
+    )
+
+
+def quietest(
+    segments: pd.DataFrame, cells: pd.DataFrame, by: list[str], *, least: int = 5
+) -> dict:
+    """Metrics of the shown cell with most spend among silent customers."""
+    open_ones = cells.dropna(subset=["customers", "spend", "silent_share"])
+    spend, share = (open_ones[name].astype("float64") for name in ("spend", "silent_share"))
+    lost = (spend * share).round(6)
+    if not len(open_ones) or not lost.max() > 0:
+        return {"quiet_cell": "", "quiet_spend": 0.0, "quiet_contacts": 0}
+    best = open_ones.loc[lost.idxmax()]
+    inside = (segments[by].astype("str") == best[by].astype("str")).all(axis=1)
+    return {
+        "quiet_cell": " × ".join(str(best[column]) for column in by),
+        "quiet_spend": float(lost.max()),
+        "quiet_contacts": disclosure.few(int((inside & segments["may_contact"]).sum()), least),
+    }
+
+
+class SegmentError(ValueError):
+    """A parameter of this analysis cannot be used."""
+
+
+def _within(rows: ibis.Table, day, as_of: date, days: int) -> ibis.Table:
+    """The rows of named customers whose day lies in the window."""
+    from ibis import _
+
+    recent = rows.filter(day > as_of - timedelta(days=days), day <= as_of)
+    return recent.filter(_.customer_id.notnull())
+
+
+def _other_costs(sold: ibis.Table, finance: ibis.Table, as_of: date, days: int) -> ibis.Table:
+    """One customer: costs of the orders in the window, and of the customer in it."""
+    from ibis import _
+
+    orders = sold.select("customer_id", "order_id").distinct()
+    sent = finance.filter(_.order_id.notnull(), _.product_id.isnull()).select("order_id", "cost")
+    sent = orders.inner_join(sent, "order_id").select("customer_id", "cost")
+    own = finance.filter(_.order_id.isnull(), _.product_id.isnull())
+    own = _within(own, own.day, as_of, days).select("customer_id", "cost")
+    return sent.union(own).group_by("customer_id").agg(other=_.cost.sum())
+
+
+def _costed(lines: ibis.Table, finance: ibis.Table) -> ibis.Table:
+    """The lines with the cost of one unit on their day, empty where none is known."""
+    from ibis import _
+
+    units = finance.filter(_.kind == GOODS, _.product_id.notnull())
+    units = units.group_by("product_id", "day").agg(cost=_.cost.max())
+    return lines.asof_join(units, on=lines.day >= units.day, predicates="product_id")
+
+
+def _cells(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    groups = segments.groupby(by, observed=True, dropna=False, sort=True).agg(
+        customers=("customer_id", "size"), spend=("spend", "sum"),
+        profit=("profit", lambda values: values.sum(min_count=1)), silent_share=("silent", "mean"),
+    )  # fmt: skip
+    made = groups.reset_index()
+    return made if made["profit"].notna().any() else made.drop(columns="profit")
+
+
+def _descriptive(wide: pd.DataFrame) -> pd.Series:
+    """Gender and band of age, else the country, else unknown."""
+    gender, band = (wide[name].where(wide[name] != UNKNOWN) for name in ("gender", "age_band"))
+    both = (gender + ", " + band).fillna(band).fillna(gender)
+    return both.fillna(wide["country"]).fillna(UNKNOWN).astype("str")
+
+
+def _need(wide: pd.DataFrame, overtime: float) -> pd.Series:
+    """What customers state, else an interest, else the scene, else unknown."""
+    scene = pd.Series("scene: after work", wide.index).where(
+        wide["overtime_order_share"] >= overtime
+    )
+    states, interest = "states: " + wide["states"], "interest: " + wide["interest"]
+    return states.fillna(interest).fillna(scene).fillna(UNKNOWN).astype("str")
+
+
+def _value(wide: pd.DataFrame, top_share: float) -> pd.Series:
+    """Tier and profit; the tier alone where no cost is known."""
+    profit = wide["profit"]
+    gains = profit[profit > 0]
+    limit = gains.quantile(1 - top_share, interpolation="higher") if len(gains) else 0.0
+    level = np.select([profit >= limit, profit > 0, profit <= 0], [", high profit", ", profit",
+                      ", no profit"], "")  # fmt: skip
+    tier = pd.Categorical(wide["tier"], TIERS).astype(object)
+    return (pd.Series(tier, wide.index).fillna(UNKNOWN) + level).astype("str")
+
+
+def _begins(kind: str, name: str, group: pd.DataFrame, young_to: int, old_from: int) -> str:
+    """The part of a segment's name that decides the suggestions."""
+    if kind == "descriptive":
+        known = group.loc[group["age"] >= 0, "age"]
+        if len(known) * 2 < len(group):
+            return UNKNOWN
+        middle = known.median()
+        return "young" if middle <= young_to else "old" if middle >= old_from else "middle"
+    names = [begin for of, begin in SUGGESTED if of == kind]
+    return next((begin for begin in names if name.startswith(begin)), names[-1])
+
+
+def _gender(group: pd.DataFrame) -> str:
+    known = group.loc[group["gender"] != UNKNOWN, "gender"]
+    if len(known) < TOLD or len(known) * 2 < len(group):
+        return ""
+    first = known.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    share = first.iloc[0] / len(known)
+    return f"all {first.index[0]}" if share == 1 else f"{share:.0%} {first.index[0]}"
+
+
+def _years(group: pd.DataFrame) -> str:
+    known = group.loc[group["age"] >= 0, "age"]
+    if len(known) < TOLD or len(known) * 2 < len(group):
+        return ""
+    return f"half of them up to {known.median():.0f} years old"
+
+
+def _most(values: pd.Series, text: str) -> str:
+    """The value that most have, with its share; nothing where few have any."""
+    counts = values.dropna().value_counts().sort_index()
+    if counts.sum() < TOLD:
+        return ""
+    best = counts.sort_values(ascending=False, kind="stable")
+    text = text if best.iloc[0] * 2 > counts.sum() else text.replace("most", "more than others")
+    return f"{text.format(best.index[0])} ({best.iloc[0] / counts.sum():.0%})"
