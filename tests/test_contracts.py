@@ -51,7 +51,7 @@ ANALYSES = sorted({spec.module for spec in KEYED.values()} | {"simulate"})
 RUN_FILE = "data/staged/run.json"
 
 STAGE_KEYS = ["desc", "cmd", "deps", "params", "outs", "metrics"]
-INTERPOLATED = ("ingest", "clean", "identity", "quality")  # may say ${run.source}
+INTERPOLATED = ("ingest", "clean", "identity", "consent", "quality")  # may say ${run.source}
 UNTRACKED = ("run.engine", "run.threads", "run.memory")  # no result may depend on them
 UNLISTED = ("stage", "engine", "run", "project")  # no deps on purpose: architecture, section 4
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date, timedelta
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import ibis
@@ -32,12 +33,43 @@ if TYPE_CHECKING:
 AVERAGES = ("order_value", "window_order_value", "margin")  # money that is empty, not 0
 CHANGING = ("province", "city", "industry", "contract_status", "assets", "points")
 OLDEST = 110  # years; an older customer has a placeholder for a birth date
+VISITS = {
+    "views": "view",
+    "searches": "search",
+    "clicks": "click",
+    "favourites": "favourite",
+    "carts": "cart",
+    "checkouts": "checkout",
+    "shares": "share",
+    "logins": "login",
+}
 UNKNOWN = "unknown"  # a channel that the source does not name
 NPS = "nps"  # the instrument that asks whether one would recommend
 FACTS = ("customers", "orders", "order_items", "returns", "products", "finance", "discounts",
          "points", "events", "usage", "interactions", "campaign_contacts", "touchpoints", "traits",
          "tickets", "surveys", "reviews")  # fmt: skip
+PERMISSIONS = {"may_analyse": "analysis", "may_market": "marketing", "may_profile": "profiling"}
+_SEEN = ("sales", "returned", "tickets", "surveys", "reviews", "campaigns", "contacts")
 DIMENSIONS = tuple(name for name in PROFILE if name != "permission")  # C360-12
+
+SIGNS = {  # what may be known of a customer: dimension, feature that shows it, who collects it
+    "gender": ("customer information", "gender", "sales"),
+    "age": ("customer information", "age", "sales"),
+    "region": ("customer information", "province", "sales"),
+    "industry": ("customer information", "industry", "sales"),
+    "purchases": ("purchase history", "orders", "sales"),
+    "category liked": ("purchase history", "top_category", "product"),
+    "margin": ("purchase history", "margin", "finance"),
+    "member points": ("purchase history", "points", "marketing"),
+    "visits": ("behaviour records", "last_visit_on", "product"),
+    "use": ("behaviour records", "last_used_on", "product"),
+    "communications": ("interaction and marketing", "last_contact_on", "service"),
+    "campaigns": ("interaction and marketing", "campaigns", "marketing"),
+    "social traits": ("interaction and marketing", "traits", "marketing"),
+    "cases": ("service and satisfaction", "tickets", "service"),
+    "survey answers": ("service and satisfaction", "surveys", "service"),
+    "reviews": ("service and satisfaction", "reviews", "product"),
+}
 
 
 class ProfileError(ValueError):
@@ -222,13 +254,13 @@ def banded(values: ibis.Column, limits: list[float]) -> ibis.Column:
     """The band of each value as text, such as `10,000 to 50,000`; a limit begins its band."""
     texts = [f"{limit:,.0f}" for limit in limits]
     named = [f"under {texts[0]}"]
-    named += [f"{low} to {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    named += [f"{low} to {high}" for low, high in pairwise(texts)]
     cases = [(values < limit, name) for limit, name in zip(limits, named, strict=True)]
     return ibis.cases((values.isnull(), None), *cases, else_=f"{texts[-1]} and more")
 
 
 def purchases(orders: ibis.Table, returns: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One order of a known customer: `net` of the lines cancelled by the day, and if it `stands`."""
+    """One order of a customer: `net` of the lines cancelled by the day, and if it `stands`."""
     known = returns.filter(returns.returned_at.date() <= as_of, returns.reverses.notnull())
     cancelled = known.group_by(order_id=_.reverses).agg(cancelled=_.amount.sum())
     placed = _past(orders, "ordered_at", as_of).filter(_.amount > 0)
@@ -462,14 +494,12 @@ def visits(events: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
     """One customer with visits: what was done in the window, for how long and on which device."""
     seen = _past(events, "at", as_of)
     is_within = seen.at.date() > start
-    kinds = {"views": "view", "searches": "search", "clicks": "click", "favourites": "favourite",
-             "carts": "cart", "checkouts": "checkout", "shares": "share", "logins": "login"}  # fmt: skip
     done = seen.group_by("customer_id").agg(
         visit_days=seen.at.date().nunique(where=is_within),
         dwell_minutes=seen.dwell_seconds.sum(where=is_within) / 60,
         devices=seen.device.nunique(where=is_within),
         last_visit_on=seen.at.date().max(),
-        **{name: (is_within & (seen.kind == kind)).sum() for name, kind in kinds.items()},
+        **{name: (is_within & (seen.kind == kind)).sum() for name, kind in VISITS.items()},
     )
     used = seen.filter(is_within, _.device.notnull()).group_by("customer_id", "device")
     used = used.agg(times=_.count())
@@ -718,8 +748,9 @@ def _cases(tickets: ibis.Table, as_of: date) -> ibis.Table:
     come = _past(tickets, "opened_at", as_of)
     is_over = (come.resolved_at.date() <= as_of).fill_null(False)
     topic = ibis.ifelse(come.topic.notnull(), ": " + come.topic, "").fill_null("")
+    state = ibis.ifelse(is_over, ", closed", ", open")
     return _moment(come, "ticket", at=_.opened_at, reference=_.ticket_id,
-                   what=come.kind + topic + ibis.ifelse(is_over, ", closed", ", open"))  # fmt: skip
+                   what=come.kind + topic + state)  # fmt: skip
 
 
 def _answers(surveys: ibis.Table, as_of: date) -> ibis.Table:
@@ -745,28 +776,8 @@ def _opinions(reviews: ibis.Table, products: ibis.Table, as_of: date) -> ibis.Ta
 # ---- the page ----------------------------------------------------------------------------------
 
 
-SIGNS = {  # what a customer may have left: its dimension, the feature that shows it, who collects it
-    "gender": ("customer information", "gender", "sales"),
-    "age": ("customer information", "age", "sales"),
-    "region": ("customer information", "province", "sales"),
-    "industry": ("customer information", "industry", "sales"),
-    "purchases": ("purchase history", "orders", "sales"),
-    "category liked": ("purchase history", "top_category", "product"),
-    "margin": ("purchase history", "margin", "finance"),
-    "member points": ("purchase history", "points", "marketing"),
-    "visits": ("behaviour records", "last_visit_on", "product"),
-    "use": ("behaviour records", "last_used_on", "product"),
-    "communications": ("interaction and marketing", "last_contact_on", "service"),
-    "campaigns": ("interaction and marketing", "campaigns", "marketing"),
-    "social traits": ("interaction and marketing", "traits", "marketing"),
-    "cases": ("service and satisfaction", "tickets", "service"),
-    "survey answers": ("service and satisfaction", "surveys", "service"),
-    "reviews": ("service and satisfaction", "reviews", "product"),
-}
-
-
 def features() -> list[str]:
-    """Names of the features of `features/profiles`, in order; none identifies a person (PRV-16)."""
+    """The features of `features/profiles`, in order; none identifies a person (PRV-16)."""
     return [name for name in lookup("features/profiles").names if name != "customer_id"]
 
 
@@ -819,10 +830,6 @@ def dimensions(profiles: pd.DataFrame) -> pd.DataFrame:
 
 
 # ---- private -----------------------------------------------------------------------------------
-
-
-PERMISSIONS = {"may_analyse": "analysis", "may_market": "marketing", "may_profile": "profiling"}
-_SEEN = ("sales", "returned", "tickets", "surveys", "reviews", "campaigns", "contacts")
 
 
 def _past(rows: ibis.Table, time: str, as_of: date) -> ibis.Table:

@@ -95,6 +95,7 @@ DEALS = ("lead", "opportunity", "won", "lost")  # ING-21
 DUPLICATES = ("keep", "drop")  # CLN-05
 ACTIONS = ("quarantine", "drop", "fix", "flag")  # what becomes of a row that breaks a rule
 PURPOSES = ("analysis", "marketing", "profiling", "sharing")  # PRV-07
+GROUNDS = ("agreed", "refused", "basis", "nothing said")  # of a permission or its lack
 COSTS = ("goods", "shipping", "service", "fee")  # ING-08
 ANALYSES = ("RFM", "clusters", "baskets", "churn")  # of which the data may carry some
 GRADES = ("no", "with care", "yes")  # how well
@@ -884,6 +885,20 @@ _ALL = [
             _c("customer_id", "string", "pseudonym of the customer"),
             _c("rule", "string", "what linked them"),
             _c("confidence", "float", "probability that the link is right, 0–1"),
+        ),
+    ),
+    Table(
+        "features/permits",
+        "one customer and one purpose: whether it is permitted at `as_of`, and on what ground",
+        "data protection",
+        "who may be analysed, profiled and addressed; joined by every analysis and list (PRV-07)",
+        ("customer_id", "purpose"),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("purpose", "string", "what for", codes=PURPOSES),
+            _c("allowed", "bool", "whether it is permitted"),
+            _c("ground", "string", "why", codes=GROUNDS),
+            _c("said_on", "date", "day of the last statement; empty if none was made"),
         ),
     ),
     Table(
