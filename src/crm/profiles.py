@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import ibis
 from ibis import _
 
-from crm.tables import PROFILE, TABLES, lookup
+from crm.tables import LIFECYCLE, PROFILE, TABLES, lookup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,17 +111,53 @@ def view(
         Limits of the bands of assets (PRV-05).
     """
     t, start = tables, as_of - timedelta(days=window_days)
+    spans = {"recent_days": recent_days, "window_days": window_days}
     placed = purchases(t["orders"], t["returns"], as_of=as_of)
     sold = goods(t["order_items"], t["returns"], t["products"], as_of=as_of)
     used = channels(placed, t["interactions"], as_of=as_of, window_days=window_days)
     blocks = [
-        bought(placed, as_of=as_of, recent_days=recent_days, window_days=window_days,
-               stores=stores),
-        returned(t["returns"], as_of=as_of, recent_days=recent_days, window_days=window_days),
-        liked(sold), margins(sold, t["returns"], t["finance"], placed, as_of=as_of),
+        bought(placed, as_of=as_of, stores=stores, **spans),
+        returned(t["returns"], as_of=as_of, **spans),
+        liked(sold),
+        margins(sold, t["returns"], t["finance"], placed, as_of=as_of),
         discounts(t["discounts"], placed, as_of=as_of),
-        preferred(used, "purchase"), preferred(used, "contact"),
+        preferred(used, "purchase"),
+        preferred(used, "contact"),
         omo(placed, t["events"], as_of=as_of, omo_days=omo_days, stores=stores),
+        *_traces(t, as_of=as_of, start=start),
+    ]
+    whole = merge(people(t["customers"], as_of=as_of, asset_limits=asset_limits), blocks)
+    ages = {"recent_days": recent_days, "new_days": new_days, "churned_days": churned_days}
+    return typed(spanned(whole, as_of=as_of), **ages)
+
+
+def use_of_channels(
+    tables: dict[str, ibis.Table], *, as_of: date, window_days: int = 90, **_others
+) -> ibis.Table:
+    """One channel of one customer, as in `features/channels`; other parameters of `view` pass."""
+    placed = purchases(tables["orders"], tables["returns"], as_of=as_of)
+    return channels(placed, tables["interactions"], as_of=as_of, window_days=window_days)
+
+
+def before(as_of: date, *, window_days: int = 90, **_others) -> date:
+    """The day at which the window of `as_of` begins, and the one before it ends."""
+    return as_of - timedelta(days=window_days)
+
+
+def spans(view: dict) -> dict:
+    """Metrics: the spans of the view in days.
+
+    Examples
+    --------
+    >>> spans({"omo_days": 30, "stores": ["store"]})
+    {'omo_days': 30}
+    """
+    return {name: days for name, days in view.items() if name.endswith("_days")}
+
+
+def _traces(t: dict[str, ibis.Table], *, as_of: date, start: date) -> list[ibis.Table]:
+    """The blocks of everything but purchases."""
+    return [
         balances(t["points"], as_of=as_of),
         visits(t["events"], as_of=as_of, start=start),
         carts_left(t["events"], t["order_items"], as_of=as_of, start=start),
@@ -130,11 +166,9 @@ def view(
         campaigns(t["campaign_contacts"], as_of=as_of),
         advertising(t["touchpoints"], t["traits"], as_of=as_of, start=start),
         service(t["tickets"], as_of=as_of, start=start),
-        satisfaction(t["surveys"], as_of=as_of), reviews(t["reviews"], as_of=as_of),
-    ]  # fmt: skip
-    whole = merge(people(t["customers"], as_of=as_of, asset_limits=asset_limits), blocks)
-    return typed(whole, as_of=as_of, recent_days=recent_days, new_days=new_days,
-                 churned_days=churned_days)  # fmt: skip
+        satisfaction(t["surveys"], as_of=as_of),
+        reviews(t["reviews"], as_of=as_of),
+    ]
 
 
 def merge(people: ibis.Table, blocks: list[ibis.Table]) -> ibis.Table:
@@ -146,50 +180,47 @@ def merge(people: ibis.Table, blocks: list[ibis.Table]) -> ibis.Table:
     return reduce(join, blocks, people)
 
 
+def spanned(whole: ibis.Table, *, as_of: date) -> ibis.Table:
+    """The merged blocks with spans of days, spend and what is known; nothing counted is 0."""
+    day = ibis.literal(as_of)
+    w = whole.mutate(**_filled(whole))
+    is_seen = reduce(lambda a, b: a | b, [w[name] > 0 for name in _SEEN])
+    last = ibis.coalesce(w.last_visit_on, w.last_used_on, w.last_contact_on)
+    return w.mutate(
+        is_known=w.is_known | is_seen | last.notnull(),
+        registered_days=day.delta(w.registered_on, unit="day"),
+        tenure=day.delta(w.registered_on.fill_null(w.first_order_on), unit="day"),
+        recency_days=day.delta(w.last_order_on, unit="day"),
+        inactive_months=_months(w.last_order_on, as_of),
+        spend=w.net - w.loose,
+        recent_spend=w.recent_net - w.recent_loose,
+        window_spend=w.window_net - w.window_loose,
+    )
+
+
 def typed(
-    whole: ibis.Table,
-    *,
-    as_of: date,
-    recent_days: int = 30,
-    new_days: int = 365,
-    churned_days: int = 90,
+    spanned: ibis.Table, *, recent_days: int = 30, new_days: int = 365, churned_days: int = 90
 ) -> ibis.Table:
-    """The view with shares, spans and the type of customer; nothing is 0 unless it counts (Q-19).
+    """One customer with the type, the stage of life and all shares (Q-19, Q-20).
 
     Churned first, then new, then old: a customer whose registration is missing is as new as the
     first purchase (Q-52). Who is not known yet has no type.
     """
-    day = ibis.literal(as_of)
-    w = whole.mutate(**_filled(whole))
-    is_seen = reduce(lambda a, b: a | b, [w[name] > 0 for name in _SEEN])
-    days = ("last_visit_on", "last_used_on", "last_contact_on")
-    is_seen = is_seen | ibis.coalesce(*(w[name] for name in days)).notnull()
-    first = w.registered_on.fill_null(w.first_order_on)
-    w = w.mutate(
-        recency_days=day.delta(w.last_order_on, unit="day"),
-        registered_days=day.delta(w.registered_on, unit="day"),
-        tenure=day.delta(first, unit="day"),
-        inactive_months=_months(w.last_order_on, as_of),
-        spend=w.net - w.loose, recent_spend=w.recent_net - w.recent_loose,
-        window_spend=w.window_net - w.window_loose,
-        is_known=w.is_known | is_seen,
-    )  # fmt: skip
+    w = spanned
     is_churned = (w.recency_days >= churned_days).fill_null(False)
     is_new = (w.tenure < new_days).fill_null(False)
     kind = ibis.cases((~w.is_known, None), (is_churned, "churned"), (is_new, "new"), else_="old")
+    stage = ibis.cases(
+        (kind.isnull(), None), (w.orders == 0, "prospect"), (kind == "old", "mature"), else_=kind
+    )
     w = w.mutate(
-        customer_type=kind, is_dormant=is_churned,
+        customer_type=kind,
+        lifecycle=stage,
+        is_dormant=is_churned,
         is_recent=(w.recency_days <= recent_days).fill_null(False),
-        lifecycle=ibis.cases((kind.isnull(), None), (w.orders == 0, "prospect"),
-                             (kind == "old", "mature"), else_=kind),
-        order_value=w.spend / w.orders.nullif(0),
-        window_order_value=w.window_spend / w.window_orders.nullif(0),
-        returned_share=_share(w.returned, w.sales), margin_share=_share(w.margin, w.costed),
-        discounted_share=_share(w.discounted_orders, w.orders),
-        opened_share=_share(w.campaigns_opened, w.campaigns_delivered),
-        joined_share=_share(w.campaigns_joined, w.campaigns),
-    )  # fmt: skip
-    return w.select("customer_id", *(n for n in features() if n not in PERMISSIONS))
+        **_ratios(w),
+    )
+    return w.select("customer_id", *(name for name in features() if name not in PERMISSIONS))
 
 
 def permitted(view: ibis.Table, permits: ibis.Table) -> ibis.Table:
@@ -363,26 +394,31 @@ def margins(
     Goods cost what finance says from that day on; a return gives back amount and cost. What an
     order or a customer costs besides is taken off whole.
     """
-    back = _past(returns, "returned_at", as_of).filter(_.reverses.isnull())
-    lines = sold.select("customer_id", "product_id", "quantity", "amount", day=_.ordered_at.date())
-    less = back.select("customer_id", "product_id", quantity=-_.quantity, amount=-_.amount,
-                       day=_.returned_at.date())  # fmt: skip
-    kinds = {"quantity": "decimal(18, 4)", "amount": "decimal(18, 4)"}
-    moves, priced = lines.cast(kinds).union(less.cast(kinds)), costs(finance, as_of=as_of)
-    moved = moves.inner_join(
-        priced,
-        [
-            moves.product_id == priced.product_id,
-            moves.day >= priced.since,
-            moves.day < priced.until,
-        ],
-    )
+    moves, priced = _moves(sold, returns, as_of=as_of), costs(finance, as_of=as_of)
+    same = [
+        moves.product_id == priced.product_id,
+        moves.day >= priced.since,
+        moves.day < priced.until,
+    ]
+    moved = moves.inner_join(priced, same)
     made = moved.group_by("customer_id").agg(
         costed=moved.amount.sum(), goods=(moved.quantity * moved.cost).sum()
     )
     joined = made.left_join(_other_costs(finance, placed, as_of=as_of), "customer_id")
     margin = joined.costed - joined.goods - joined.more.fill_null(0)
     return joined.select("customer_id", "costed", margin=margin)
+
+
+def _moves(sold: ibis.Table, returns: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One line of goods that went out, or came back: then quantity and amount are below zero."""
+    kinds = {"quantity": "decimal(18, 4)", "amount": "decimal(18, 4)"}
+    back = _past(returns, "returned_at", as_of).filter(_.reverses.isnull())
+    out = sold.select("customer_id", "product_id", "quantity", "amount", day=_.ordered_at.date())
+    day = back.returned_at.date()
+    less = back.select(
+        "customer_id", "product_id", quantity=-_.quantity, amount=-_.amount, day=day
+    )
+    return out.cast(kinds).union(less.cast(kinds))
 
 
 def costs(finance: ibis.Table, *, as_of: date) -> ibis.Table:
@@ -803,30 +839,269 @@ def catalogue(profiles: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def coverage(profiles: pd.DataFrame) -> pd.DataFrame:
+def coverage(known: pd.DataFrame) -> pd.DataFrame:
     """One kind of record: customers who left any, and their share; gaps steer what to collect."""
     import pandas as pd
 
-    people = profiles[profiles["is_known"]]
     rows = [
-        (dimension, sign, int(_has(people[column]).sum()), owner)
+        (dimension, sign, int(_has(known[column]).sum()), owner)
         for sign, (dimension, column, owner) in SIGNS.items()
     ]
     found = pd.DataFrame(rows, columns=["dimension", "record", "customers", "owner"])
-    return found.assign(customer_share=found["customers"] / max(len(people), 1))
+    return found.assign(customer_share=found["customers"] / max(len(known), 1))
 
 
-def dimensions(profiles: pd.DataFrame) -> pd.DataFrame:
+def dimensions(known: pd.DataFrame) -> pd.DataFrame:
     """One dimension of the view: customers of whom anything in it is known (C360-12)."""
+    flags = _dimension_flags(known)
+    frame = flags.sum().astype("int64").rename("customers").rename_axis("dimension").reset_index()
+    return frame.assign(customer_share=frame["customers"] / max(len(known), 1))
+
+
+def analysed(profiles: pd.DataFrame) -> pd.DataFrame:
+    """The customers of the page: known by the day, and permitted to be analysed (PRV-07)."""
+    return profiles[profiles["is_known"] & profiles["may_analyse"]].reset_index(drop=True)
+
+
+def facts(profiles: pd.DataFrame, known: pd.DataFrame) -> dict:
+    """Metrics: who is in the view, what is known of them, and the widest gap."""
+    covered, kinds = dimensions(known), coverage(known)
+    fed = kinds[kinds["customers"] > 0]
+    gap = fed.sort_values("customer_share", kind="stable").head(1)
+    every = _dimension_flags(known).all(axis=1)
+    return {
+        "customers": len(profiles),
+        "known": len(known),
+        "not_analysed": int((~profiles["may_analyse"]).sum()),
+        "features": len(features()),
+        "dimensions_fed": int((covered["customers"] > 0).sum()),
+        "whole": int(every.sum()),
+        "whole_share": float(every.mean()) if len(known) else 0.0,
+        "kinds": len(kinds),
+        "kinds_unfed": len(kinds) - len(fed),
+        "unfed_names": ", ".join(kinds.loc[kinds["customers"] == 0, "record"]) or "none",
+        "gap_name": gap["record"].iloc[0] if len(gap) else "nothing",
+        "gap_share": float(gap["customer_share"].iloc[0]) if len(gap) else 0.0,
+    }
+
+
+def departments(known: pd.DataFrame) -> dict:
+    """Metrics of what each department can do now: whom it concerns, and who may be addressed."""
+    may = known["may_market"]
+    groups = {
+        "waiting": known["open_tickets"] > 0,
+        "left": known["carts_left"] > 0,
+        "looking": (known["orders"] == 0) & (known["visit_days"] > 0),
+        "omo": known["is_omo"],
+    }
+    found = {name: int(who.sum()) for name, who in groups.items()}
+    found |= {f"{name}_permitted": int((who & may).sum()) for name, who in groups.items()}
+    spend = known["spend"]
+    return found | {
+        "buyers": int((known["orders"] > 0).sum()),
+        "waiting_spend": float(spend[groups["waiting"]].sum()),
+        "left_products": int(known["carts_left"].sum()),
+        "omo_spend_share": _part(spend, groups["omo"]),
+        "both_share": float((known["channels"] > 1).mean()) if len(known) else 0.0,
+        "both_spend_share": _part(spend, known["channels"] > 1),
+    }
+
+
+def answer(found: dict) -> str:
+    """The sentence that opens the page."""
+    if found["dimensions_fed"] < len(DIMENSIONS):
+        return (
+            "**The data know {dimensions_fed} of the five dimensions of a customer.** The view holds "
+            "{known} customer[s]; nothing is known of: {unfed_names}."
+        )
+    return (
+        "**All five dimensions are known of {whole_share:pct} of {known} customer[s]**: who they "
+        "are, what they bought, what they looked at, how we talked, and how satisfied they are. "
+        "The widest gap is {gap_name}, known of {gap_share:pct}."
+    )
+
+
+def service_note(found: dict) -> str:
+    """What service has to do first."""
+    if not found["waiting"]:
+        return "**Service: nobody waits.** The data hold no open case of a customer."
+    return (
+        "**Service: close the cases of the {waiting} customer[s] who wait for an answer**, with "
+        "the card of each beside the phone; they spent {waiting_spend:money} so far."
+    )
+
+
+def product_note(found: dict) -> str:
+    """What product and e-commerce have to do first."""
+    if not found["left"]:
+        return (
+            "**Product: bring what people look at.** The data hold no cart that was left, so "
+            "nobody can be reminded of one."
+        )
+    return (
+        "**Product: remind the {left_permitted} customer[s] who may be addressed of what they "
+        "left in the cart** in the last {window_days:days}, and find out why. In all {left} "
+        "customer[s] left {left_products} product[s] and did not buy [it|them] since."
+    )
+
+
+def marketing_note(found: dict) -> str:
+    """What marketing has to do first."""
+    if not found["omo"]:
+        return (
+            "**Marketing: bring visits and the channel of each order.** Nobody is known to look "
+            "online and buy in a store, so no offer can join the two."
+        )
+    return (
+        "**Marketing: offer the {omo_permitted} customer[s] who look online, buy in a store and "
+        "may be addressed to order online and collect in the store.** In all {omo} do so; they "
+        "bring {omo_spend_share:pct} of spend."
+    )
+
+
+def sales_note(found: dict) -> str:
+    """What sales has to do first."""
+    if not found["looking"]:
+        return (
+            "**Sales: ask for what is missing at the next contact.** {kinds_unfed} of {kinds} "
+            "kind[s] of knowledge [is|are] missing for everybody."
+        )
+    return (
+        "**Sales: invite the {looking_permitted} customer[s] who look and never bought**, as far "
+        "as they may be addressed ({looking} in all), and ask everybody for {gap_name} at the "
+        "next contact."
+    )
+
+
+def people_note(known: pd.DataFrame) -> str:
+    """The sentence above the tables of age, gender and region."""
+    if not _has(known["age"]).any() and not _has(known["gender"]).any():
+        return "No file says how old customers are, or of which gender or region."
+    return (
+        "Half of the customers whose birth date is known are {median_age:int} or younger. "
+        "Cells of fewer than {least} customer[s] are hidden."
+    )
+
+
+def people_facts(known: pd.DataFrame, *, least: int) -> dict:
+    """Metrics of who the customers are."""
+    age = known["age"].median()
+    return {"median_age": None if age != age else float(age), "least": least}
+
+
+def structure(known: pd.DataFrame, *, ages: list[int] = (18, 26, 36, 46, 56)) -> pd.DataFrame:
+    """One band of age and one gender: customers; no rows if neither is known of anybody.
+
+    Each number of `ages` begins a band (TAG-02).
+    """
+    bands = aged(known["age"], ages)
+    counted = known.assign(age_band=bands, gender=known["gender"].fillna(UNKNOWN))
+    if (counted["age_band"] == UNKNOWN).all() and (counted["gender"] == UNKNOWN).all():
+        return counted[["age_band", "gender"]].head(0).assign(customers=0)
+    order = [*_age_names(ages), UNKNOWN]
+    cells = counted.groupby(["age_band", "gender"]).size().rename("customers").reset_index()
+    place = cells["age_band"].map(order.index)
+    return cells.assign(place=place).sort_values(["place", "gender"]).drop(columns="place")
+
+
+def aged(years: pd.Series, ages: list[int]) -> pd.Series:
+    """The band of each age as text, `unknown` if the age is.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> aged(pd.Series([17, 18, 25, 56, None]), [18, 26, 56]).tolist()
+    ['under 18', '18–25', '18–25', '56 and over', 'unknown']
+    """
     import pandas as pd
 
-    people = profiles[profiles["is_known"]]
-    rows = []
-    for dimension in DIMENSIONS:
-        columns = [column for where, column, _ in SIGNS.values() if where == dimension]
-        known = pd.concat([_has(people[column]) for column in columns], axis=1).any(axis=1)
-        rows.append((dimension, int(known.sum()), float(known.mean()) if len(people) else 0.0))
-    return pd.DataFrame(rows, columns=["dimension", "customers", "customer_share"])
+    names = _age_names(ages)
+    places = pd.cut(years, [-1, *(a - 1 for a in ages), OLDEST], labels=names)
+    return places.astype("str").where(years.notna(), UNKNOWN)
+
+
+def regions(known: pd.DataFrame) -> pd.DataFrame:
+    """One province: customers, their spend and its share; no rows if it is known of nobody."""
+    there = known[_has(known["province"])]
+    cells = there.groupby("province").agg(
+        customers=("customer_id", "size"), spend=("spend", "sum")
+    )
+    share = cells["spend"] / max(float(known["spend"].sum()), 1e-12)
+    whole = cells.assign(spend_share=share).reset_index()
+    return whole.sort_values(["customers", "province"], ascending=[False, True], ignore_index=True)
+
+
+def roads(channels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """One use of a channel: customers who use it, who prefer it, times, and spend (C360-07)."""
+    theirs = channels[channels["customer_id"].isin(known["customer_id"])]
+    cells = theirs.groupby(["road", "channel"]).agg(
+        customers=("customer_id", "size"), times=("times", "sum"), spend=("spend", "sum")
+    )  # fmt: skip
+    liked = {"purchase": "preferred_channel", "contact": "preferred_contact"}
+    preferring = [int((known[liked[road]] == name).sum()) for road, name in cells.index]
+    whole = cells.assign(preferring=preferring).reset_index()
+    return whole.sort_values(
+        ["road", "customers", "channel"], ascending=[False, False, True], ignore_index=True
+    )
+
+
+def stages(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
+    """One stage of life: customers at the earlier day, who may be analysed today, and now."""
+    permitted = set(now["customer_id"])
+    before = then[then["is_known"] & then["customer_id"].isin(permitted)]
+    counts = {"earlier_customers": before["lifecycle"], "customers": now["lifecycle"]}
+    columns = {name: values.value_counts() for name, values in counts.items()}
+    frame = now.head(0)[[]].reindex(list(LIFECYCLE)).assign(**columns)
+    return frame.fillna(0).astype("int64").rename_axis("lifecycle").reset_index()
+
+
+def example(timeline: ibis.Table, view: ibis.Table) -> ibis.Table:
+    """One row: the customer with most kinds of contact, then most moments, then the first id.
+
+    Only who may be analysed and profiled is shown as an example.
+    """
+    allowed = view.filter(_.may_analyse, _.may_profile)
+    met = timeline.semi_join(allowed, "customer_id").group_by("customer_id")
+    counted = met.agg(kinds=_.kind.nunique(), moments=_.count())
+    order = [ibis.desc("kinds"), ibis.desc("moments"), "customer_id"]
+    return counted.order_by(order).limit(1)
+
+
+def moments(timeline: ibis.Table, example: ibis.Table, *, latest: int = 15) -> ibis.Table:
+    """One of the `latest` moments of the example, the newest first; whose it is stays out."""
+    theirs = timeline.semi_join(example, "customer_id")
+    order = [ibis.desc("at"), "kind", "reference"]
+    return theirs.order_by(order).limit(latest).select("at", "kind", "channel", "what", "amount")
+
+
+def key_facts(one: pd.DataFrame) -> pd.DataFrame:
+    """One feature of the example that says something; nothing by which a person could be found."""
+    import pandas as pd
+
+    shown = [c.name for name in DIMENSIONS[1:] for c in PROFILE[name]]
+    rows = [
+        (feature, _told(one[feature].iloc[0]))
+        for feature in shown
+        if len(one) and bool(_has(one[feature]).iloc[0])
+    ]
+    return pd.DataFrame(rows, columns=["feature", "value"], dtype="str")
+
+
+def example_facts(example: pd.DataFrame) -> dict:
+    """Metrics of the example; 0 if nobody is shown."""
+    kinds, number = (int(example[n].sum()) for n in ("kinds", "moments"))
+    return {"example_kinds": kinds, "example_moments": number}
+
+
+def example_note(example: pd.DataFrame) -> str:
+    """The sentence above the example."""
+    if example.empty:
+        return "Nobody may be profiled, so no customer is shown."
+    return (
+        "This customer has most kinds of contact, {example_kinds} of them in {example_moments} "
+        "moment[s]. Name, contact, age and region stay out of the page; "
+        "`crm card` with the pseudonym writes the card, masked, for who may see it."
+    )
 
 
 # ---- private -----------------------------------------------------------------------------------
@@ -867,6 +1142,19 @@ def _months(day: ibis.Column, as_of: date) -> ibis.Column:
     return months - (day.day() > reached).cast("int64")
 
 
+def _ratios(w: ibis.Table) -> dict[str, ibis.Column]:
+    """Means and shares by customer; empty where there is nothing to divide by."""
+    return {
+        "order_value": w.spend / w.orders.nullif(0),
+        "window_order_value": w.window_spend / w.window_orders.nullif(0),
+        "returned_share": _share(w.returned, w.sales),
+        "margin_share": _share(w.margin, w.costed),
+        "discounted_share": _share(w.discounted_orders, w.orders),
+        "opened_share": _share(w.campaigns_opened, w.campaigns_delivered),
+        "joined_share": _share(w.campaigns_joined, w.campaigns),
+    }
+
+
 def _filled(whole: ibis.Table) -> dict[str, ibis.Column]:
     """Counts and sums that are 0 where a block has nothing of the customer; means stay empty."""
     sums = ["net", "loose", "recent_net", "recent_loose", "window_net", "window_loose",
@@ -895,6 +1183,39 @@ def _moment(rows: ibis.Table, kind: str, **columns) -> ibis.Table:
     made = rows.select("customer_id", kind=ibis.literal(kind), **(empty | columns))
     names = lookup("features/timeline").names
     return made.select(**{name: made[name].cast(casts[types[name]]) for name in names})
+
+
+def _dimension_flags(known: pd.DataFrame) -> pd.DataFrame:
+    """Whether anything is known of each customer in each dimension."""
+    import pandas as pd
+
+    flags = {}
+    for dimension in DIMENSIONS:
+        columns = [column for where, column, _ in SIGNS.values() if where == dimension]
+        flags[dimension] = pd.concat([_has(known[c]) for c in columns], axis=1).any(axis=1)
+    return pd.DataFrame(flags)
+
+
+def _age_names(ages: list[int]) -> list[str]:
+    between = [f"{low}–{high - 1}" for low, high in pairwise(ages)]
+    return [f"under {ages[0]}", *between, f"{ages[-1]} and over"]
+
+
+def _part(values: pd.Series, which: pd.Series) -> float:
+    """Share of a sum that some rows make; 0 of nothing."""
+    whole = float(values.sum())
+    return float(values[which].sum()) / whole if whole else 0.0
+
+
+def _told(value) -> str:
+    """A value of the example as text."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()[:10]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or (hasattr(value, "dtype") and value.dtype.kind == "b"):
+        return "yes" if value else "no"
+    return f"{float(value):,.2f}".rstrip("0").rstrip(".")
 
 
 def _has(values: pd.Series) -> pd.Series:
