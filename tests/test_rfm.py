@@ -553,12 +553,12 @@ def test_where_nobody_may_be_addressed_every_list_is_empty_and_says_how_many_wai
         assert ": nobody to" in note(contacts)
 
 
-def test_actions_tell_how_many_are_left_out():
+def test_actions_hold_who_may_be_contacted_and_one_sentence_counts_the_others():
     contacts = rfm.contacts(addressed(ready(SEVERAL), "c0 c1 c3 c4"))
-    assert "{called_left_out}" in rfm.call_note(contacts)
-    assert "{cared_left_out}" in rfm.care_note(contacts)
-    assert "{invited_left_out}" in rfm.invite_note(contacts)
-    assert "{offered_left_out}" in rfm.consent_note(contacts)
+    assert "{called_left_out}" in rfm.consent_note(contacts)
+    assert "{called}" in rfm.call_note(contacts)
+    assert "{cared}" in rfm.care_note(contacts)
+    assert "{invited}" in rfm.invite_note(contacts)
     assert "may not be analysed" in rfm.analysed_note({"not_analysed": 1})
     assert rfm.analysed_note({"not_analysed": 0}) == "Every customer may be analysed."
 

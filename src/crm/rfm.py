@@ -446,8 +446,7 @@ def call_note(found: dict) -> str:
     return (
         "**Sales: call the {called} lapsing, valuable customer[s] who may be contacted**, those "
         "with most spend first. They brought {called_spend:money}; half of them more than "
-        "{called_median:money}, and half have been silent for more than {called_silence:days}. "
-        "{called_left_out} more may not be contacted and [is|are] left out."
+        "{called_median:money}, and half have been silent for more than {called_silence:days}."
     )
 
 
@@ -461,8 +460,7 @@ def care_note(found: dict) -> str:
     return (
         "**Account managers: share out the {cared} high-value customer[s] who may be contacted.** "
         "The tier brings {high_value_spend_share:pct} of spend; its median customer spent "
-        "{high_value_median:money}, against {other_median:money} for all other buyers. "
-        "{cared_left_out} more may not be contacted and [is|are] left out."
+        "{high_value_median:money}, against {other_median:money} for all other buyers."
     )
 
 
@@ -477,8 +475,7 @@ def invite_note(found: dict) -> str:
         "**Marketing: invite {invited} customer[s] whose only purchase lies in the last "
         "{window_days:days} to a second one**, and send the {offered} dormant customer[s] who "
         "[is|are] not called a recall offer, once somebody has looked at what it offers. All of "
-        "them may be contacted; {invited_left_out} new and {offered_left_out} dormant may not "
-        "and [is|are] left out."
+        "them may be contacted."
     )
 
 

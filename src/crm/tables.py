@@ -60,7 +60,8 @@ class Table:
 
     `time` names the column that decides the month folder of a fact table; a table without
     it is one file. `same` names the columns that tell two versions of one record: of these the
-    newest counts (ING-25).
+    newest counts (ING-25). `needs` is the purpose that each customer in it must permit: a row of
+    one who does not is refused when the table is written (PRV-07).
     """
 
     name: str
@@ -71,6 +72,7 @@ class Table:
     columns: tuple[Column, ...]
     time: str | None = None
     same: tuple[str, ...] = ()
+    needs: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -970,6 +972,7 @@ _ALL = [
             _c("is_dormant", "bool", "no purchase for the dormant span (RFM-09)"),
             _c("is_lapsing_valuable", "bool", "once good, now silent (Q-03)"),
         ),
+        needs="analysis",
     ),
     Table(
         "features/recall",
@@ -984,6 +987,7 @@ _ALL = [
             _c("product_name", "string", "name shown to people"),
             _c("category", "string", "preferred category it is taken from"),
         ),
+        needs="marketing",
     ),
 ]
 
