@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import date, timedelta
-from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -173,18 +172,17 @@ def _traces(t: dict[str, ibis.Table], *, as_of: date, start: date) -> list[ibis.
 
 def merge(people: ibis.Table, blocks: list[ibis.Table]) -> ibis.Table:
     """One customer of `people` with the columns of every block, empty where it has no row."""
-
-    def join(left: ibis.Table, block: ibis.Table) -> ibis.Table:
-        return left.left_join(block, "customer_id").drop("customer_id_right")
-
-    return reduce(join, blocks, people)
+    whole = people
+    for number, block in enumerate(blocks):  # one chain: a select between would double the query
+        whole = whole.left_join(block, "customer_id", rname=f"{{name}}_{number}")
+    return whole.drop(*(f"customer_id_{number}" for number in range(len(blocks))))
 
 
 def spanned(whole: ibis.Table, *, as_of: date) -> ibis.Table:
     """The merged blocks with spans of days, spend and what is known; nothing counted is 0."""
     day = ibis.literal(as_of)
     w = whole.mutate(**_filled(whole))
-    is_seen = reduce(lambda a, b: a | b, [w[name] > 0 for name in _SEEN])
+    is_seen = ibis.or_(*(w[name] > 0 for name in _SEEN))
     last = ibis.coalesce(w.last_visit_on, w.last_used_on, w.last_contact_on)
     return w.mutate(
         is_known=w.is_known | is_seen | last.notnull(),
@@ -866,8 +864,9 @@ def analysed(profiles: pd.DataFrame) -> pd.DataFrame:
 def facts(profiles: pd.DataFrame, known: pd.DataFrame) -> dict:
     """Metrics: who is in the view, what is known of them, and the widest gap."""
     covered, kinds = dimensions(known), coverage(known)
-    fed = kinds[kinds["customers"] > 0]
-    gap = fed.sort_values("customer_share", kind="stable").head(1)
+    fed, asked = kinds[kinds["customers"] > 0], kinds[kinds["dimension"] == DIMENSIONS[0]]
+    gap = asked.sort_values("customer_share", kind="stable").head(1)
+    thin = covered.sort_values("customer_share", kind="stable").head(1)
     every = _dimension_flags(known).all(axis=1)
     return {
         "customers": len(profiles),
@@ -880,8 +879,10 @@ def facts(profiles: pd.DataFrame, known: pd.DataFrame) -> dict:
         "kinds": len(kinds),
         "kinds_unfed": len(kinds) - len(fed),
         "unfed_names": ", ".join(kinds.loc[kinds["customers"] == 0, "record"]) or "none",
-        "gap_name": gap["record"].iloc[0] if len(gap) else "nothing",
-        "gap_share": float(gap["customer_share"].iloc[0]) if len(gap) else 0.0,
+        "gap_name": gap["record"].iloc[0],
+        "gap_share": float(gap["customer_share"].iloc[0]),
+        "thin_name": thin["dimension"].iloc[0],
+        "thin_share": float(thin["customer_share"].iloc[0]),
     }
 
 
@@ -911,13 +912,13 @@ def answer(found: dict) -> str:
     """The sentence that opens the page."""
     if found["dimensions_fed"] < len(DIMENSIONS):
         return (
-            "**The data know {dimensions_fed} of the five dimensions of a customer.** The view holds "
-            "{known} customer[s]; nothing is known of: {unfed_names}."
+            "**The data know {dimensions_fed} of the five dimensions of a customer.** The view "
+            "holds {known} customer[s]; nothing is known of: {unfed_names}."
         )
     return (
         "**All five dimensions are known of {whole_share:pct} of {known} customer[s]**: who they "
-        "are, what they bought, what they looked at, how we talked, and how satisfied they are. "
-        "The widest gap is {gap_name}, known of {gap_share:pct}."
+        "are, what they bought, what they looked at, how we talked, and how they judged us. "
+        "Least is known of {thin_name}: {thin_share:pct} of customers left any."
     )
 
 
@@ -968,8 +969,8 @@ def sales_note(found: dict) -> str:
         )
     return (
         "**Sales: invite the {looking_permitted} customer[s] who look and never bought**, as far "
-        "as they may be addressed ({looking} in all), and ask everybody for {gap_name} at the "
-        "next contact."
+        "as they may be addressed ({looking} in all). At every contact ask for {gap_name}, known "
+        "of {gap_share:pct}."
     )
 
 

@@ -929,6 +929,7 @@ _ALL = [
             _c("times_share", "float", "share of the customer's purchases or contacts"),
             _c("spend", "money", "net amount of the purchases"),
         ),
+        needs="analysis",
     ),
     Table(
         "features/timeline",
