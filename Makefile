@@ -47,4 +47,4 @@ lint: setup ## check style, and that notebooks carry no outputs
 
 clean: ## remove everything that the pipeline made; keeps .venv, sources and raw files of yours
 	@rm -rf data/staged data/clean data/tables data/features data/models data/vault data/truth data/raw/demo
-	@rm -rf reports/index.html reports/pages reports/notebooks reports/failed .crm/run .crm/spill
+	@rm -rf reports/index.html reports/pages reports/cards reports/notebooks reports/failed .crm/run .crm/spill

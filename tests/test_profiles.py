@@ -9,7 +9,7 @@ import pytest
 from test_engine import found, literal
 
 from crm import engine, profiles, rfm
-from crm.tables import PROFILE, TABLES, empty
+from crm.tables import TABLES, empty
 
 AS_OF = date(2023, 10, 31)
 MORE = ("consents", "leads", "campaigns")  # what the time line reads besides
@@ -583,8 +583,9 @@ def test_the_example_has_most_kinds_of_contact_and_may_be_profiled(con, tables):
     assert found(con, one) == [("b", 2, 2)]
     assert found(con, profiles.moments(line, one, latest=1), "kind") == [("order",)]
     facts = profiles.key_facts(engine.frame(con, view.semi_join(one, "customer_id")))
-    assert dict(facts.values)["orders"] == "1"
-    assert set(facts["feature"]).isdisjoint(c.name for c in PROFILE["customer information"])
+    assert dict(facts.values)["Orders"] == "1"
+    assert dict(facts.values)["First purchase"] == "1 Oct 2023"
+    assert {"Age", "Province", "City"}.isdisjoint(facts["feature"])
 
 
 def test_stages_of_life_are_counted_at_both_days(con, tables):

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING
 import ibis
 from ibis import _
 
-from crm.tables import LIFECYCLE, PROFILE, TABLES, lookup
+from crm import wording
+from crm.tables import LIFECYCLE, PROFILE, TABLES, Column, lookup
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 AVERAGES = ("order_value", "window_order_value", "margin")  # money that is empty, not 0
 CHANGING = ("province", "city", "industry", "contract_status", "assets", "points")
@@ -1041,6 +1043,7 @@ def roads(channels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     liked = {"purchase": "preferred_channel", "contact": "preferred_contact"}
     preferring = [int((known[liked[road]] == name).sum()) for road, name in cells.index]
     whole = cells.assign(preferring=preferring).reset_index()
+    whole["spend"] = whole["spend"].where(whole["road"] == "purchase")  # a talk earns nothing
     return whole.sort_values(
         ["road", "customers", "channel"], ascending=[False, False, True], ignore_index=True
     )
@@ -1075,17 +1078,17 @@ def moments(timeline: ibis.Table, example: ibis.Table, *, latest: int = 15) -> i
     return theirs.order_by(order).limit(latest).select("at", "kind", "channel", "what", "amount")
 
 
-def key_facts(one: pd.DataFrame) -> pd.DataFrame:
+def key_facts(one: pd.DataFrame, *, currency: str = "") -> pd.DataFrame:
     """One feature of the example that says something; nothing by which a person could be found."""
     import pandas as pd
 
-    shown = [c.name for name in DIMENSIONS[1:] for c in PROFILE[name]]
     rows = [
-        (feature, _told(one[feature].iloc[0]))
-        for feature in shown
-        if len(one) and bool(_has(one[feature]).iloc[0])
+        (wording.label(column.name), _told(one[column.name].iloc[0], column, currency))
+        for dimension in DIMENSIONS[1:]
+        for column in PROFILE[dimension]
+        if len(one) and bool(_has(one[column.name]).iloc[0])
     ]
-    return pd.DataFrame(rows, columns=["feature", "value"], dtype="str")
+    return pd.DataFrame(rows, columns=["feature", "content"], dtype="str")
 
 
 def example_facts(example: pd.DataFrame) -> dict:
@@ -1208,15 +1211,15 @@ def _part(values: pd.Series, which: pd.Series) -> float:
     return float(values[which].sum()) / whole if whole else 0.0
 
 
-def _told(value) -> str:
-    """A value of the example as text."""
-    if hasattr(value, "isoformat"):
-        return value.isoformat()[:10]
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or (hasattr(value, "dtype") and value.dtype.kind == "b"):
+def _told(value, column: Column, currency: str) -> str:
+    """A value of the example as people read it."""
+    if column.type == "bool":
         return "yes" if value else "no"
-    return f"{float(value):,.2f}".rstrip("0").rstrip(".")
+    if column.type in ("string", "date"):
+        return wording.form(value, "date" if column.type == "date" else "")
+    form = "money" if column.type == "money" else wording.column_form(column.name, "f")
+    whole = form == "num" and float(value).is_integer()
+    return wording.form(float(value), "int" if whole else form, currency)
 
 
 def _has(values: pd.Series) -> pd.Series:

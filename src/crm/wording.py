@@ -64,6 +64,14 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "hours": "Hours until cancelled",
     "other": "Postage, fees, corrections",
     "rows": "Rows",
+    "road": "Used for",
+    "preferring": "Prefer it",
+    "nps": "Would recommend, 0–10",
+    "is_omo": "Looks online, buys in a store",
+    "omo_orders": "Store purchases after a visit online",
+    "chinese": "In Chinese",
+    "known_share": "Known of",
+    "earlier_customers": "Customers then",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
