@@ -238,7 +238,7 @@ def test_the_view_and_rfm_count_the_same_purchases(con, tables, view):
     assert found(con, raw.select(*names)) == found(con, mine.select(*names))
 
 
-def test_the_category_with_most_money_is_liked_best_and_ties_go_to_more_orders(view):
+def test_the_category_with_most_money_is_liked_best_and_ties_go_to_more_lines(view):
     items = (
         ITEMS
         + """

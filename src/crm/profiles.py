@@ -114,13 +114,14 @@ def view(
     t, start = tables, as_of - timedelta(days=window_days)
     spans = {"recent_days": recent_days, "window_days": window_days}
     placed = purchases(t["orders"], t["returns"], as_of=as_of)
-    sold = goods(t["order_items"], t["returns"], t["products"], as_of=as_of)
+    sold = goods(t["order_items"], t["returns"], t["products"], t["finance"], as_of=as_of)
     used = channels(placed, t["interactions"], as_of=as_of, window_days=window_days)
     blocks = [
         bought(placed, as_of=as_of, stores=stores, **spans),
         returned(t["returns"], as_of=as_of, **spans),
         liked(sold),
-        margins(sold, t["returns"], t["finance"], placed, as_of=as_of),
+        given_back(t["returns"], t["finance"], as_of=as_of),
+        other_costs(t["finance"], placed, as_of=as_of),
         discounts(t["discounts"], placed, as_of=as_of),
         preferred(used, "purchase"),
         preferred(used, "contact"),
@@ -186,12 +187,17 @@ def spanned(whole: ibis.Table, *, as_of: date) -> ibis.Table:
     w = whole.mutate(**_filled(whole))
     is_seen = ibis.or_(*(w[name] > 0 for name in _SEEN))
     last = ibis.coalesce(w.last_visit_on, w.last_used_on, w.last_contact_on)
+    is_costed = ibis.coalesce(w.sold_costed, w.back_costed).notnull()
+    costed = w.sold_costed.fill_null(0) - w.back_costed.fill_null(0)
+    cost = w.sold_cost.fill_null(0) - w.back_cost.fill_null(0) + w.more.fill_null(0)
     return w.mutate(
         is_known=w.is_known | is_seen | last.notnull(),
         registered_days=day.delta(w.registered_on, unit="day"),
         tenure=day.delta(w.registered_on.fill_null(w.first_order_on), unit="day"),
         recency_days=day.delta(w.last_order_on, unit="day"),
         inactive_months=_months(w.last_order_on, as_of),
+        costed=ibis.ifelse(is_costed, costed, None),
+        margin=ibis.ifelse(is_costed, costed - cost, None),
         spend=w.net - w.loose,
         recent_spend=w.recent_net - w.recent_loose,
         window_spend=w.window_net - w.window_loose,
@@ -347,78 +353,71 @@ def returned(
 
 
 def goods(
-    items: ibis.Table, returns: ibis.Table, products: ibis.Table, *, as_of: date
+    items: ibis.Table,
+    returns: ibis.Table,
+    products: ibis.Table,
+    finance: ibis.Table,
+    *,
+    as_of: date,
 ) -> ibis.Table:
     """One line of goods that a known customer bought and had not cancelled by the day."""
     known = products.filter("is_product").select("product_id", "category")
     gone = returns.filter(returns.returned_at.date() <= as_of, returns.reverses_line.notnull())
-    sold = _past(items, "ordered_at", as_of).filter(_.amount > 0)
+    sold = _past(items, "ordered_at", as_of)
     sold = sold.anti_join(gone, sold.line == gone.reverses_line)
-    return sold.inner_join(known.mutate(category=_.category.fill_null("")), "product_id").select(
-        "customer_id", "order_id", "product_id", "category", "ordered_at", "quantity", "amount"
-    )
+    named = sold.inner_join(known.mutate(category=_.category.fill_null("")), "product_id")
+    columns = ["customer_id", "product_id", "category", "quantity", "amount"]
+    sold = named.select(*columns, day=_.ordered_at.date()).filter(_.amount > 0)
+    return priced(sold, finance, as_of=as_of)
+
+
+def priced(lines: ibis.Table, finance: ibis.Table, *, as_of: date) -> ibis.Table:
+    """The lines with what their goods `cost` on their day; empty if finance does not say."""
+    unit = costs(finance, as_of=as_of)
+    same = [lines.product_id == unit.product_id, lines.day >= unit.since, lines.day < unit.until]
+    joined = lines.left_join(unit, same)
+    return joined.select(*lines.columns, cost=joined.quantity * joined.cost)
 
 
 def liked(sold: ibis.Table) -> ibis.Table:
     """One customer: different products, and the category with the largest spend (TAG-23).
 
-    Ties go to the category with more orders, then to the first by name.
+    Ties go to the category with more lines, then to the first by name.
     """
-    by = sold.group_by("customer_id", "category").agg(
-        money=_.amount.sum(), times=_.order_id.nunique(), products=_.product_id.nunique()
+    is_costed = sold.cost.notnull()
+    each = sold.group_by("customer_id", "category", "product_id").agg(  # keeps no set of products
+        money=_.amount.sum(),
+        lines=_.count(),
+        costed=sold.amount.sum(where=is_costed),
+        cost=_.cost.sum(),
     )
+    sums = {name: each[name].sum() for name in ("money", "lines", "costed", "cost")}
+    by = each.group_by("customer_id", "category").agg(number=_.count(), **sums)
     mine = ibis.window(group_by="customer_id")
+    order = [ibis.desc("money"), ibis.desc("lines"), "category"]
     by = by.mutate(
         whole=by.money.sum().over(mine),
-        products=by.products.sum().over(mine),  # a product is in one category
-        place=_place(["customer_id"], [ibis.desc("money"), ibis.desc("times"), "category"]),
+        products=by.number.sum().over(mine),  # a product is in one category
+        sold_costed=by.costed.sum().over(mine),
+        sold_cost=by.cost.sum().over(mine),
+        place=_place(["customer_id"], order),
     )
     best = by.filter(_.place == 0)
     named = best.category != ""
     return best.select(
-        "customer_id", "products", top_category=best.category.nullif(""),
+        "customer_id", "products", "sold_costed", "sold_cost",
+        top_category=best.category.nullif(""),
         top_category_share=ibis.ifelse(named, _share(best.money, best.whole), None),
     )  # fmt: skip
 
 
-def margins(
-    sold: ibis.Table,
-    returns: ibis.Table,
-    finance: ibis.Table,
-    placed: ibis.Table,
-    *,
-    as_of: date,
-) -> ibis.Table:
-    """One customer with goods of a known cost: `margin`, and the sales `costed` it is measured on.
-
-    Goods cost what finance says from that day on; a return gives back amount and cost. What an
-    order or a customer costs besides is taken off whole.
-    """
-    moves, priced = _moves(sold, returns, as_of=as_of), costs(finance, as_of=as_of)
-    same = [
-        moves.product_id == priced.product_id,
-        moves.day >= priced.since,
-        moves.day < priced.until,
-    ]
-    moved = moves.inner_join(priced, same)
-    made = moved.group_by("customer_id").agg(
-        costed=moved.amount.sum(), goods=(moved.quantity * moved.cost).sum()
-    )
-    joined = made.left_join(_other_costs(finance, placed, as_of=as_of), "customer_id")
-    margin = joined.costed - joined.goods - joined.more.fill_null(0)
-    return joined.select("customer_id", "costed", margin=margin)
-
-
-def _moves(sold: ibis.Table, returns: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One line of goods that went out, or came back: then quantity and amount are below zero."""
-    kinds = {"quantity": "decimal(18, 4)", "amount": "decimal(18, 4)"}
+def given_back(returns: ibis.Table, finance: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One customer with returns that cancel no whole line: their money and known cost."""
     back = _past(returns, "returned_at", as_of).filter(_.reverses.isnull())
-    out = sold.select("customer_id", "product_id", "quantity", "amount", day=_.ordered_at.date())
-    day = back.returned_at.date()
-    less = back.select(
-        "customer_id", "product_id", quantity=-_.quantity, amount=-_.amount, day=day
-    )
-    return out.cast(kinds).union(less.cast(kinds))
+    lines = back.select("customer_id", "product_id", "quantity", "amount",
+                        day=_.returned_at.date())  # fmt: skip
+    known = priced(lines, finance, as_of=as_of).filter(_.cost.notnull())
+    return known.group_by("customer_id").agg(back_costed=_.amount.sum(), back_cost=_.cost.sum())
 
 
 def costs(finance: ibis.Table, *, as_of: date) -> ibis.Table:
@@ -430,7 +429,7 @@ def costs(finance: ibis.Table, *, as_of: date) -> ibis.Table:
     return last.select("product_id", "cost", since=_.day, until=after.fill_null(date.max))
 
 
-def _other_costs(finance: ibis.Table, placed: ibis.Table, *, as_of: date) -> ibis.Table:
+def other_costs(finance: ibis.Table, placed: ibis.Table, *, as_of: date) -> ibis.Table:
     """One customer: what their orders and they themselves cost besides the goods."""
     known = finance.filter(_.product_id.isnull(), _.day <= as_of)
     whose = placed.select("order_id", who=_.customer_id)
