@@ -51,7 +51,10 @@ licence: our own
 register: {kind: internal, relevance: sales, reliability: high, timeliness: daily}
 period: {from: 2024-01-01, to: 2024-12-31}
 """
-RUN = "run: {source: demo, as_of: auto, seed: 1, currency: EUR, time_zone: UTC, language: en}\n"
+RUN = (
+    "run: {source: demo, as_of: auto, seed: 1, currency: EUR, time_zone: UTC, language: en, "
+    "min_cell: 5}\n"
+)
 LINES = ("Order", "Item", "Name", "Units", "Price", "Date", "Who")
 PEOPLE = ("id", "since", "name", "town", "sex")
 FEEDS = {

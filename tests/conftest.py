@@ -73,7 +73,7 @@ class Bench:
     folder: Path
     tables: dict = field(default_factory=dict)
     params: dict = field(default_factory=dict)
-    run: dict = field(default_factory=lambda: {"as_of": "auto", "currency": "CNY"})
+    run: dict = field(default_factory=lambda: {"as_of": "auto", "currency": "CNY", "min_cell": 5})
     source: object = None
     extended: tuple = ()
     as_of: date = date(2024, 12, 31)

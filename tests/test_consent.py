@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import pandas as pd
 import pytest
 from test_engine import literal
 
@@ -96,16 +97,28 @@ def test_without_customers_all_counts_are_zero(con):
 
 
 def test_the_chart_counts_each_customer_once_for_each_purpose(con):
-    shown = consent.by_ground(consent.stand(permits(con)))
+    shown = consent.by_ground(consent.stand(permits(con)), least=1)
     marketing = shown[shown["purpose"] == "marketing"].set_index("ground")["customers"]
     assert marketing.to_dict() == {"agreed": 2, "by basis": 0, "said nothing": 1, "refused": 2}
+
+
+def test_grounds_of_few_customers_are_hidden_and_so_is_what_they_add_up_to():
+    columns = ["purpose", "agreed", "refused", "by_basis", "said_nothing", "permitted"]
+    stand = pd.DataFrame([("marketing", 40, 3, 0, 9, 40), ("sharing", 30, 12, 0, 10, 30)],
+                         columns=columns).assign(permitted_share=0.5)  # fmt: skip
+    shown = consent.shown(stand, consent.by_ground(stand)).set_index("purpose")
+    assert shown.loc["marketing", ["refused", "said_nothing"]].isna().all()
+    assert shown.loc["marketing", ["agreed", "permitted"]].tolist() == [40, 40]
+    facts = consent.facts(pd.DataFrame({"customer_id": [], "said_on": []}), shown.reset_index())
+    assert (facts["marketing_refused"], facts["marketing_silent"]) == (None, None)
+    assert (facts["marketing_permitted"], facts["sharing_refused"]) == (40, 12)
 
 
 @pytest.mark.parametrize(("days", "counted"), [(61, (1, 1)), (60, (0, 0))])
 def test_a_change_of_mind_counts_on_the_last_day_of_the_span(con, days, counted):
     said = literal(con, "tables/consents", SAID)  # 60 days lie between 1 September and as_of
     moved = engine.frame(con, consent.changes(said, as_of=AS_OF, recent_days=days))
-    facts = consent.change_facts(moved)
+    facts = consent.change_facts(moved, least=1)
     assert (facts["withdrawn"], facts["given_again"]) == counted
 
 

@@ -83,7 +83,7 @@ def test_a_curve_keeps_its_ends_whatever_the_index():
 
 def test_bins_are_equal_half_open_and_the_last_takes_the_rest():
     frame = pd.DataFrame({"recency_days": [40, 0, 14, 15, 900, 30]})
-    drawn = values(plots.histogram(frame, "recency_days", width=15, limit=30, **WORDS))
+    drawn = values(plots.histogram(frame, "recency_days", width=15, limit=30, least=1, **WORDS))
     assert drawn == [
         {"from": 0, "to": 15, "customers": 2}, {"from": 15, "to": 30, "customers": 1},
         {"from": 30, "to": 45, "customers": 3},
@@ -96,7 +96,7 @@ EMPTY = {
     "pairs": lambda: plots.pairs(TIERS[:0], "tier", ["customer_share", "spend_share"], **WORDS),
     "lines": lambda: plots.lines(SALES[:0], "month", "sales", by="who", **WORDS),
     "curve": lambda: plots.curve(SALES[:0], "sales", "sales", **WORDS),
-    "histogram": lambda: plots.histogram(SALES[:0], "sales", width=1, limit=9, **WORDS),
+    "histogram": lambda: plots.histogram(SALES[:0], "sales", width=1, limit=9, least=5, **WORDS),
 }
 
 

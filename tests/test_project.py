@@ -213,6 +213,7 @@ def test_what_yaml_cannot_write_is_no_parameter(root, keyword):
         ("currency", ["CNY"], ["cny", "", 5, None, "€"]),
         ("time_zone", ["Asia/Shanghai", "UTC"], ["Asia/Nowhere", "Asia", "", "../x", 8, None]),
         ("language", ["en", "zh", "zh-Hans"], ["English", "", 5, "../x"]),
+        ("min_cell", [5, 1, 30], [0, -5, "5", 2.5, None, True]),
         ("engine", ["duckdb"], ["spark", None, 1]),
         ("threads", [0, 8], [-1, 1.5, "2", True, 10_000_000]),
         ("memory", ["4GB", "1.5 GiB", ""], ["lots", 4, None, "4GB'; drop table x", "-1GB"]),

@@ -530,7 +530,7 @@ def test_a_list_holds_only_customers_who_may_be_addressed_and_counts_those_left_
     assert rfm.lapsing(tiers)["customer_id"].tolist() == ["c2"]
     assert rfm.best(tiers).empty
     assert rfm.offered(tiers).empty
-    contacts = rfm.contacts(tiers)
+    contacts = rfm.contacts(tiers, least=1)
     assert contacts.items() >= {
         "may_contact": 2, "called": 1, "called_left_out": 1, "called_spend": 70_000.0, "cared": 0,
         "cared_left_out": 1, "offered": 0, "offered_left_out": 1, "invited": 1,
@@ -544,7 +544,7 @@ def test_where_nobody_may_be_addressed_every_list_is_empty_and_says_how_many_wai
     tiers = addressed(ready(SEVERAL), "")
     assert rfm.lapsing(tiers).empty
     assert rfm.dormant(tiers, NO_OFFERS).empty
-    contacts = rfm.contacts(tiers)
+    contacts = rfm.contacts(tiers, least=1)
     lists = ("called", "cared", "offered", "invited")
     assert [contacts[name] for name in lists] == [0, 0, 0, 0]
     assert [contacts[f"{name}_left_out"] for name in lists] == [2, 1, 1, 1]

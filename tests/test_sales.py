@@ -99,7 +99,12 @@ def months(*named: tuple[str, float], is_partial=None) -> pd.DataFrame:
     frame = pd.DataFrame(named, columns=["month", "net_sales"])
     frame["month"] = pd.to_datetime(frame["month"]).astype("datetime64[us]")
     frame = frame.assign(
-        gross_sales=frame["net_sales"], returned=0.0, other=0.0, swift=0.0, orders=2
+        gross_sales=frame["net_sales"],
+        returned=0.0,
+        other=0.0,
+        swift=0.0,
+        orders=2,
+        buyers=9,
     )
     return frame if is_partial is None else frame.assign(is_partial=is_partial)
 
@@ -246,7 +251,7 @@ LOYALTY = pd.DataFrame(
 
 
 def test_loyalty_looks_at_the_last_full_months_of_named_customers():
-    found = sales.loyalty(LOYALTY.iloc[::-1], as_of=AS_OF, recent_months=1)
+    found = sales.loyalty(LOYALTY.iloc[::-1], as_of=AS_OF, recent_months=1, least=1)
     assert found.items() >= {
         "recent_months": 1, "returning_share": 0.75, "new_customers": 2, "new_per_month": 2.0,
         "unknown_sales": 60.0, "unknown_sales_share": 0.25,

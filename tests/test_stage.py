@@ -15,7 +15,10 @@ from crm.tables import TableError, empty, lookup
 
 ROOT = Path(__file__).resolve().parents[1]
 DVC = "stages: {rfm: {deps: [notebooks/rfm.ipynb], params: [rfm]}}\n"
-RUN = "run: {source: demo, as_of: auto, seed: 7, currency: EUR, time_zone: UTC, language: en}\n"
+RUN = (
+    "run: {source: demo, as_of: auto, seed: 7, currency: EUR, time_zone: UTC, language: en, "
+    "min_cell: 5}\n"
+)
 RFM = "rfm:\n  tier: {high: 75}\n  measure: {window_days: 60}\n"
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from crm import disclosure
 from crm.tables import GROUNDS, PURPOSES
 
 if TYPE_CHECKING:
@@ -92,20 +93,43 @@ def stand(permits: pd.DataFrame) -> pd.DataFrame:
     return whole.rename_axis(columns=None).rename_axis("purpose").reset_index()
 
 
+def shown(stand: pd.DataFrame, by_ground: pd.DataFrame) -> pd.DataFrame:
+    """`stand` with the counts that `by_ground` left; a sum with a hidden part is hidden, too."""
+    import pandas as pd
+
+    left = {
+        ground.replace(" ", "_"): rows.set_index("purpose")["customers"]
+        for ground, rows in by_ground.groupby("ground")
+    }
+    kept = {name: stand["purpose"].map(of).astype("Int64") for name, of in left.items()}
+    permitted = (kept[AGREED] + kept["by_basis"]).astype("Int64")
+    share = stand["permitted_share"].mask(permitted.isna())
+    made = stand.assign(**kept, permitted=permitted, permitted_share=pd.Series(share))
+    return disclosure.again(made, by_ground)
+
+
 def facts(permits: pd.DataFrame, stand: pd.DataFrame) -> dict:
-    """Metrics: customers, and for each purpose how many are permitted, refused and silent."""
+    """Metrics: customers, and for each purpose how many are permitted, refused and silent.
+
+    None where `stand` hides it.
+    """
+    import pandas as pd
+
     found = {
         "customers": int(permits["customer_id"].nunique()),
         "statements": int(permits["said_on"].notna().sum()),
     }
-    for row in stand.to_dict("records"):
-        purpose = row["purpose"]
-        found |= {
-            f"{purpose}_permitted": int(row["permitted"]),
-            f"{purpose}_share": float(row["permitted_share"]),
-            f"{purpose}_refused": int(row["refused"]),
-            f"{purpose}_silent": int(row["said_nothing"] + row["by_basis"]),
+    silent = stand["said_nothing"] + stand["by_basis"]
+    for row in stand.assign(silent=silent).to_dict("records"):
+        numbers = {
+            "permitted": row["permitted"],
+            "share": row["permitted_share"],
+            "refused": row["refused"],
+            "silent": row["silent"],
         }
+        for name, number in numbers.items():
+            kind = float if name == "share" else int
+            found[f"{row['purpose']}_{name}"] = None if pd.isna(number) else kind(number)
     return found
 
 
@@ -118,12 +142,14 @@ def grounds(basis: tuple[tuple[str, str], ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["purpose", "who_said_nothing"], dtype="str")
 
 
-def by_ground(stand: pd.DataFrame) -> pd.DataFrame:
-    """One purpose and one ground: customers, for a chart of `stand`."""
+def by_ground(stand: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """One purpose and one ground: customers, none shown that are under `least`."""
     grounds = ["agreed", "by_basis", "said_nothing", "refused"]
-    return stand.melt(["purpose"], grounds, "ground", "customers").replace(
+    long = stand.melt(["purpose"], grounds, "ground", "customers").replace(
         {"ground": {name: name.replace("_", " ") for name in grounds}}
     )
+    by = ["purpose", "ground"]
+    return disclosure.suppress(long, by=by, least=least, along=["ground"])
 
 
 def changes(consents: ibis.Table, *, as_of: date, recent_days: int = 90) -> ibis.Table:
@@ -143,12 +169,12 @@ def changes(consents: ibis.Table, *, as_of: date, recent_days: int = 90) -> ibis
     )
 
 
-def change_facts(changes: pd.DataFrame) -> dict:
+def change_facts(changes: pd.DataFrame, *, least: int = 5) -> dict:
     """Metrics of `changes` for marketing, the purpose that most lists hang on."""
     by = changes.set_index("purpose").reindex(list(PURPOSES), fill_value=0)
     return {
-        "withdrawn": int(by.loc["marketing", "withdrawn"]),
-        "given_again": int(by.loc["marketing", "given_again"]),
+        name: disclosure.few(int(by.loc["marketing", name]), least)
+        for name in ("withdrawn", "given_again")
     }
 
 

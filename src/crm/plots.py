@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crm import disclosure
 from crm.wording import column_form, label
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def columns(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, by: st
 
 def pairs(frame: pd.DataFrame, y: str, measures: list[str], *, title: str, alt: str) -> dict:
     """Horizontal bars of two or more measures side by side for each category."""
+    disclosure.refuse(frame)
     long = frame.melt([y], measures, "measure", "share")
     long = long.assign(measure=long["measure"].map(label))
     encoding = {
@@ -72,12 +74,16 @@ def curve(frame: pd.DataFrame, x: str, y: str, *, title: str, alt: str, points: 
 
 
 def histogram(
-    frame: pd.DataFrame, x: str, *, title: str, alt: str, width: float, limit: float
+    frame: pd.DataFrame, x: str, *, title: str, alt: str, width: float, limit: float, least: int
 ) -> dict:
-    """Customers in equal bins of `width`; values from `limit` on share the last bin."""
+    """Customers in equal bins of `width`; values from `limit` on share the last bin.
+
+    Bins of under `least` customers are hidden.
+    """
     binned = (frame[x].clip(upper=limit) // width * width).rename("from")
     counts = binned.value_counts().sort_index().rename("customers").reset_index()
     counts["to"] = counts["from"] + width
+    counts = disclosure.suppress(counts, by=["from"], hide=[], least=least)
     encoding = {
         "x": {"field": "from", "type": "quantitative", "bin": {"binned": True}, "title": label(x)},
         "x2": {"field": "to"},
@@ -87,9 +93,11 @@ def histogram(
 
 
 def _chart(frame, fields: list[str], mark, encoding: dict, title: str, alt: str) -> dict:
+    disclosure.refuse(frame)
+    drawn = frame[fields].astype(object)
+    rows = drawn.mask(drawn.isna(), None).itertuples(index=False)
     values = [
-        {name: _plain(value) for name, value in zip(fields, row, strict=True)}
-        for row in frame[fields].itertuples(index=False)
+        {name: _plain(value) for name, value in zip(fields, row, strict=True)} for row in rows
     ]
     spec = {"data": {"values": values}, "mark": mark, "encoding": encoding}
     return {"title": title, "alt": alt, "spec": spec}
@@ -97,7 +105,7 @@ def _chart(frame, fields: list[str], mark, encoding: dict, title: str, alt: str)
 
 def _quantity(frame: pd.DataFrame, name: str) -> dict:
     form = column_form(name, frame[name].dtype.kind)
-    top = frame[name].max()
+    top = 0 if frame[name].isna().all() else frame[name].max()
     few = {"tickCount": int(top)} if form == "int" and 0 < top < FEW else {}  # no half customers
     return {
         "field": name,

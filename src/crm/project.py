@@ -59,6 +59,7 @@ RUN = {  # key: whether a value fits, what is expected, an example
     "currency": (_looks("[A-Z]{3}"), "the code of a currency", "EUR"),
     "time_zone": (_is_zone, "the name of a time zone", "Asia/Shanghai"),
     "language": (_looks("[a-z]{2}(-[A-Za-z]+)?"), "the code of a language", "en"),
+    "min_cell": (lambda v: _is_whole(v) and v >= 1, "a number, 1 to hide nothing", "5"),
     "engine": (lambda value: value == "duckdb", "the one engine there is", "duckdb"),
     "threads": (lambda v: _is_whole(v) and 0 <= v < 10_000, "a number, 0 for all cores", "0"),
     "memory": (_looks(r"(?i)(\d{1,9}(\.\d+)? ?([kmgt]i?)?b?)?"), "a size", "4GB"),

@@ -24,7 +24,7 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from crm import rules, wording
+from crm import disclosure, rules, wording
 from crm.tables import (
     ANALYSES,
     ARRIVING,
@@ -906,6 +906,30 @@ def needs(
             rows.append((stage, people, need, share, floor, _state(share, floor), why))
     columns = ["stage", "customers", "field", "filled_share", "floor_share", "state", "why"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def told_of(needs: pd.DataFrame, lives: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """`needs` without the stages of under `least` customers, and shares that are of so few."""
+    stages = disclosure.suppress(lives[["stage", "customers"]], by=["stage"], least=least)
+    people = needs["stage"].map(stages.set_index("stage")["customers"])
+    by, hide = ["stage", "field"], ["filled_share", "state"]
+    known = disclosure.suppress(
+        needs.assign(customers=people), by=by, hide=hide, least=least, along=[]
+    )
+    return disclosure.suppress_part(
+        known, part="filled_share", by=by, hide=["state"], least=least, along=[]
+    )
+
+
+def told_of_all(
+    completeness: pd.DataFrame, lives: pd.DataFrame, *, least: int = 5
+) -> pd.DataFrame:
+    """`completeness` without the share of a field that under `least` customers have, or lack."""
+    rows = completeness.assign(_all=lives["customers"].sum())
+    known = disclosure.suppress_part(
+        rows, part="filled_share", of="_all", by=["field"], least=least, along=[]
+    )
+    return known.drop(columns="_all")
 
 
 def filled(customers: ibis.Table) -> ibis.Table:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from crm import disclosure
 from crm.tables import PURPOSES, lookup
 
 if TYPE_CHECKING:
@@ -317,6 +318,18 @@ def summarise(tiers: pd.DataFrame) -> pd.DataFrame:
     return summary[columns].rename_axis("tier").reset_index()
 
 
+def told(summary: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """`summary` without the tiers of under `least` customers, and those that give them away."""
+    return disclosure.suppress(summary, by=["tier"], least=least)
+
+
+def asked(summary: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """One tier that `told` left: customers, how many of them may be contacted, the action."""
+    columns = ["tier", "customers", "may_be_contacted", "action"]
+    part = "may_be_contacted"
+    return disclosure.suppress_part(summary[columns], part=part, by=["tier"], least=least)
+
+
 def concentration(amounts: pd.Series) -> pd.DataFrame:
     """One step of the concentration curve: the best `customer_share` make `sales_share` (RFM-12).
 
@@ -356,14 +369,22 @@ def facts(raw: pd.DataFrame) -> dict:
 
 
 def tier_metrics(summary: pd.DataFrame) -> dict:
-    """Customers, share of customers and share of spend of each tier, 0 for a tier without any."""
-    rows = summary.set_index("tier").reindex(list(ACTIONS))
-    filled = rows[["customers", "customer_share", "spend_share"]].fillna(0)
-    return {
-        f"{name.replace(' ', '_')}_{column}": int(v) if column == "customers" else float(v)
-        for name, row in filled.iterrows()
-        for column, v in row.items()
-    }
+    """Customers, share of customers and share of spend of each tier, 0 for a tier without any.
+
+    Of a hidden tier there are none of them.
+    """
+    tiers = summary.set_index("tier")
+    found = {}
+    for name in ACTIONS:
+        row = tiers.loc[name] if name in tiers.index else dict.fromkeys(tiers.columns, 0)
+        for column, kind in (
+            ("customers", int),
+            ("customer_share", float),
+            ("spend_share", float),
+        ):
+            value = None if pd.isna(row[column]) else kind(row[column])
+            found[f"{name.replace(' ', '_')}_{column}"] = value
+    return found
 
 
 def flag_metrics(tiers: pd.DataFrame) -> dict:
@@ -387,8 +408,11 @@ def flag_metrics(tiers: pd.DataFrame) -> dict:
     }
 
 
-def contacts(tiers: pd.DataFrame) -> dict:
-    """Metrics of the contact lists: who is on them, and who is left out (PRV-07)."""
+def contacts(tiers: pd.DataFrame, *, least: int = 5) -> dict:
+    """Metrics of the contact lists: who is on them, and who is left out (PRV-07).
+
+    Fewer than `least` who are left out are not counted.
+    """
     lists = {
         "called": tiers["is_lapsing_valuable"],
         "cared": tiers["tier"] == "high value",
@@ -399,7 +423,7 @@ def contacts(tiers: pd.DataFrame) -> dict:
     for name, who in lists.items():
         found |= {
             name: int((who & tiers["may_contact"]).sum()),
-            f"{name}_left_out": int((who & ~tiers["may_contact"]).sum()),
+            f"{name}_left_out": disclosure.few(int((who & ~tiers["may_contact"]).sum()), least),
         }
     calls = lapsing(tiers)
     return found | {

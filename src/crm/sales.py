@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crm import disclosure
+
 if TYPE_CHECKING:
     import ibis
 
@@ -166,6 +168,11 @@ def settle(months: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     return whole.assign(is_partial=is_last & is_cut)
 
 
+def shown(months: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """`months` without the sums of those in which under `least` customers bought."""
+    return disclosure.suppress(months, count="buyers", by=["month"], least=least)
+
+
 def newcomers(moved: ibis.Table) -> ibis.Table:
     """One month: customers and net sales by `who`: new, returning, earlier, unknown (none named).
 
@@ -174,7 +181,8 @@ def newcomers(moved: ibis.Table) -> ibis.Table:
     it came back; where nothing was bought up to then, the purchase lies before the data:
     *earlier*. The four add up to the net sales of the month.
 
-    Columns: month, who, customers (who bought in the month), net_sales.
+    Columns: month, who, customers (who bought in the month), net_sales, and `people`: all whose
+    money is in it, each line that names nobody taken for a person.
     """
     import ibis
     from ibis import _
@@ -192,7 +200,11 @@ def newcomers(moved: ibis.Table) -> ibis.Table:
     return (
         joined.mutate(who=who, net=joined.gross - joined.returned, buyer=buyer)
         .group_by("month", "who")
-        .agg(customers=_.buyer.nunique(), net_sales=_.net.sum())
+        .agg(
+            customers=_.buyer.nunique(),
+            net_sales=_.net.sum(),
+            people=_.customer_id.nunique() + _.customer_id.isnull().sum(),
+        )
         .order_by("month", "who")
     )
 
@@ -257,11 +269,14 @@ def countries(moved: ibis.Table) -> ibis.Table:
 
     A buyer was charged for something there. `largest_share` is the part of the buyers' sales that
     the largest alone brings: where it is large, the mean tells of one account and not of a market.
+    `people` counts all named customers whose money is in it, be it a return alone.
     """
     from ibis import _
 
     goods = moved.mutate(country=_.country.fill_null("unknown"), net=_.gross - _.returned)
-    by_country = goods.group_by("country").agg(net_sales=_.net.sum())
+    by_country = goods.group_by("country").agg(
+        net_sales=_.net.sum(), people=_.customer_id.nunique()
+    )
     each = goods.filter(_.customer_id.notnull()).group_by("country", "customer_id")
     bought = each.agg(net=_.net.sum(), most=(_.gross + _.other).max()).filter(_.most > 0)
     named = bought.group_by("country").agg(
@@ -275,6 +290,7 @@ def countries(moved: ibis.Table) -> ibis.Table:
         buyers=_.buyers.fill_null(0),
         spend_per_customer=spend / joined.buyers.cast("float64"),
         largest_share=joined.largest.cast("float64") / spend.nullif(0),
+        people=_.people,
     ).order_by(_.net_sales.desc(), _.country)
 
 
@@ -288,10 +304,15 @@ def travellers(moved: ibis.Table) -> ibis.Table:
     return each.aggregate(buyers=_.count(), travellers=(_.countries > 1).sum().fill_null(0))
 
 
-def totals(months: pd.DataFrame) -> dict:
-    """Metrics over all months: sales, returns, orders, and the best full month."""
+def totals(months: pd.DataFrame, *, least: int = 5) -> dict:
+    """Metrics over all months: sales, returns, orders, and the best full month.
+
+    A month of under `least` buyers is not the best one.
+    """
     sums = months[["gross_sales", "returned", "net_sales", "other", "swift", "orders"]].sum()
-    full = months[~months["is_partial"]] if (~months["is_partial"]).any() else months
+    open_ones = shown(months, least=least).dropna(subset=["net_sales"])
+    full = open_ones[~open_ones["is_partial"].astype(bool)]
+    full = full if len(full) else open_ones
     found = {name: float(value) for name, value in sums.items()} | {
         "orders": int(sums["orders"]),
         "returned_share": _ratio(sums["returned"], sums["gross_sales"]),
@@ -300,13 +321,18 @@ def totals(months: pd.DataFrame) -> dict:
         ),
         "months": len(months),
     }
-    if months.empty:
-        names = ("first_month", "last_month", "peak_month", "peak_name", "season")
-        return found | dict.fromkeys(names, "") | {"peak_sales": 0.0, "peak_ratio": 0.0}
+    ends = {"first_month": months["month"].min(), "last_month": months["month"].max()}
+    found |= {name: "" if pd.isna(day) else f"{day:%Y-%m}" for name, day in ends.items()}
+    return found | _peak(full)
+
+
+def _peak(full: pd.DataFrame) -> dict:
+    """The best of some months, and those that belong to its season."""
+    if full.empty:
+        names = ("peak_month", "peak_name", "season")
+        return dict.fromkeys(names, "") | {"peak_sales": 0.0, "peak_ratio": 0.0}
     peak = full.loc[full["net_sales"].idxmax()]
-    return found | {
-        "first_month": f"{months['month'].min():%Y-%m}",
-        "last_month": f"{months['month'].max():%Y-%m}",
+    return {
         "peak_month": f"{peak['month']:%Y-%m}",
         "peak_name": f"{peak['month']:%B}",
         "peak_sales": float(peak["net_sales"]),
@@ -325,15 +351,29 @@ def last_month_note(months: pd.DataFrame) -> str:
     return "Every month is complete, so they can be compared as they stand."
 
 
-def ordered(newcomers: pd.DataFrame) -> pd.DataFrame:
-    """`newcomers` with returning customers first, then new ones, then sales that name nobody."""
-    place = newcomers["who"].map({"returning": 0, "new": 1, "unknown": 2, "earlier": 3})
-    by_place = newcomers.assign(place=place).sort_values(["place", "month"], ignore_index=True)
-    return by_place.drop(columns="place")
+def ordered(newcomers: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """`newcomers` to be drawn: returning customers first, then new ones, then the others.
+
+    Credits for earlier purchases are few, so they stand with the sales that name nobody; what is
+    then still of under `least` people is hidden.
+    """
+    who = newcomers["who"].replace({"unknown": "other", "earlier": "other"})
+    merged = newcomers.assign(who=who).groupby(["month", "who"], as_index=False)[
+        ["customers", "net_sales", "people"]
+    ]
+    rows = disclosure.suppress(merged.sum(), count="people", by=["month", "who"], least=least)
+    place = rows["who"].map({"returning": 0, "new": 1, "other": 2})
+    by_place = rows.assign(place=place).sort_values(["place", "month"], ignore_index=True)
+    return by_place.drop(columns=["place", "people"])
 
 
-def loyalty(newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3) -> dict:
-    """Metrics of the last `recent_months` full months: share of returning customers' sales."""
+def loyalty(
+    newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3, least: int = 5
+) -> dict:
+    """Metrics of the last `recent_months` full months: share of returning customers' sales.
+
+    Empty where new customers are fewer than `least`.
+    """
     is_full = newcomers["month"].dt.strftime("%Y-%m") != f"{as_of:%Y-%m}"
     if as_of.day == monthrange(as_of.year, as_of.month)[1]:
         is_full |= True
@@ -346,12 +386,15 @@ def loyalty(newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3) -> 
     )
     named = by_who.loc["new", "net_sales"] + by_who.loc["returning", "net_sales"]
     months = recent["month"].nunique()
+    new = disclosure.few(int(by_who.loc["new", "customers"]), least)
     unknown = newcomers.loc[newcomers["who"] == "unknown", "net_sales"].sum()
     return {
         "recent_months": months,
-        "returning_share": _ratio(by_who.loc["returning", "net_sales"], named),
-        "new_customers": int(by_who.loc["new", "customers"]),
-        "new_per_month": _ratio(by_who.loc["new", "customers"], months),
+        "returning_share": (
+            None if new is None else _ratio(by_who.loc["returning", "net_sales"], named)
+        ),
+        "new_customers": new,
+        "new_per_month": None if new is None else _ratio(new, months),
         "unknown_sales": float(unknown),
         "unknown_sales_share": _ratio(unknown, newcomers["net_sales"].sum()),
     }
@@ -359,7 +402,7 @@ def loyalty(newcomers: pd.DataFrame, *, as_of: date, recent_months: int = 3) -> 
 
 def leaders(best: pd.DataFrame, months: pd.DataFrame) -> dict:
     """Metrics of the best product: its name, net sales and share of all net sales."""
-    if best.empty:
+    if best["net_sales"].isna().all():
         return {"best_product": "no product", "best_product_sales": 0.0, "best_product_share": 0.0}
     first = best.iloc[0]
     return {
@@ -387,8 +430,9 @@ def returned_most(returned: pd.DataFrame, months: pd.DataFrame) -> dict:
 def home(places: pd.DataFrame) -> dict:
     """Metrics of the best country and of the one after it, with sales a customer."""
     found: dict = {"countries": len(places)}
+    open_ones = places.dropna(subset=["net_sales"])
     for rank, name in enumerate(("home", "second")):
-        row = places.iloc[rank] if rank < len(places) else None
+        row = open_ones.iloc[rank] if rank < len(open_ones) else None
         found |= {
             f"{name}_country": "no other country" if row is None else row["country"],
             f"{name}_sales": 0.0 if row is None else float(row["net_sales"]),
@@ -399,9 +443,9 @@ def home(places: pd.DataFrame) -> dict:
     return found
 
 
-def season_note(months: pd.DataFrame) -> str:
+def season_note(found: dict) -> str:
     """What buyers have to know of the strong months, if there are any."""
-    if not totals(months)["season"]:
+    if not found["season"]:
         return "**Buyers and stock: no month stands out**, so no season has to be prepared."
     return (
         "**Buyers and stock: the strong months were {season:text}.** Each sold at least a "
@@ -447,6 +491,8 @@ def home_note(places: pd.DataFrame) -> str:
         return "The source names no country."
     if len(places) < 2:
         return "All sales are in one country, {home_country:text}."
+    if places["net_sales"].notna().sum() < 2:
+        return "No two countries have customers enough to be compared."
     return (
         "{home_country:text} brings {home_share:pct} of net sales. Outside it, "
         "{second_country:text} leads with {second_sales:money} from {second_buyers} named "
@@ -465,8 +511,12 @@ def travellers_note(places: pd.DataFrame) -> str:
 
 
 def abroad(places: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
-    """The best `top` countries after the first, which would dwarf them; the first if alone."""
-    return places.iloc[1 : top + 1] if len(places) > 1 else places
+    """The best `top` countries after the first, which would dwarf them; the first if alone.
+
+    Hidden ones are left out.
+    """
+    open_ones = places.dropna(subset=["net_sales"])
+    return open_ones.iloc[1 : top + 1] if len(open_ones) > 1 else open_ones
 
 
 def abroad_title(places: pd.DataFrame) -> str:
@@ -475,6 +525,8 @@ def abroad_title(places: pd.DataFrame) -> str:
         return "The source names no country."
     if len(places) < 2:
         return "All sales are in {home_country:text}"
+    if places["net_sales"].notna().sum() < 2:
+        return "No two countries have customers enough to be compared"
     return "Outside {home_country:text}, {second_country:text} leads with {second_sales:money}"
 
 

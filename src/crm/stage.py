@@ -25,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crm import wording
+from crm import disclosure, wording
 from crm.project import (
     NOTEBOOK,
     ProjectError,
@@ -367,21 +367,27 @@ class Stage:
         )
 
     def show(self, frame: pd.DataFrame, title: str = "", rows: int = SHOWN_ROWS) -> None:
-        """A table with column ids, the first `rows` of it; personal columns are refused."""
+        """A table with column ids, the first `rows` of it.
+
+        Personal columns are refused, and counts of customers whose small cells are not hidden.
+        """
         hidden = sorted(PERSONAL & set(frame.columns))
         if hidden:
             raise TableError(f"personal columns {hidden} may not be shown; they stay in the vault")
+        disclosure.refuse(frame, self.run["min_cell"])
         columns = [
             {"id": c, "form": wording.column_form(c, frame[c].dtype.kind)} for c in frame.columns
         ]
-        top = [[_cell(v) for v in row] for row in frame.head(rows).itertuples(index=False)]
+        head = frame.head(rows).astype(object)
+        head = head.mask(head.isna(), None)
+        top = [[_cell(v) for v in row] for row in head.itertuples(index=False)]
         currency = self.run.get("currency", "")
         texts = [
             [wording.form(v, c["form"], currency) for v, c in zip(r, columns, strict=True)]
             for r in top
         ]
         values = self._values(title)
-        caption = wording.fill(title, values, currency)
+        caption, note = wording.fill(title, values, currency), disclosure.note(frame)
         _emit(
             {
                 "application/vnd.crm.table+json": {
@@ -391,8 +397,9 @@ class Stage:
                     "rows": top,
                     "total": len(frame),
                     "stage": self.name,
+                    **note,
                 },
-                "text/html": _html_table(caption, columns, texts, len(frame)),
+                "text/html": _html_table(caption, columns, texts, len(frame), note),
                 "text/plain": "\n".join(" | ".join(r) for r in texts),
             }
         )
@@ -578,13 +585,16 @@ def _json(value) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
-def _html_table(caption: str, columns: list[dict], texts: list[list[str]], total: int) -> str:
+def _html_table(
+    caption: str, columns: list[dict], texts: list[list[str]], total: int, note: dict
+) -> str:
     head = "".join(f"<th>{html.escape(wording.label(c['id']))}</th>" for c in columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>"
         for row in texts
     )
     more = f"<p>{len(texts)} of {total:,} rows</p>" if total > len(texts) else ""
+    more += f"<p>{html.escape(wording.fill(**note['note']))}</p>" if note else ""
     return (
         f"<table><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>{more}"

@@ -83,6 +83,7 @@ def table(writer: Writer, columns: list[dict], rows: list[list], total: int | No
     return {
         "kind": "table",
         "title": "",
+        "note": "",
         "heads": heads,
         "short": SHORT if len(rows) > WHOLE else len(rows),
         "rows": [[_cell(writer, v, c) for v, c in zip(row, columns, strict=True)] for row in rows],
@@ -149,7 +150,8 @@ def _tiles(writer: Writer, data: dict) -> dict:
 def _table(writer: Writer, data: dict) -> dict:
     block = table(writer, data["columns"], data["rows"], data.get("total"))
     title = writer.html(data.get("title", ""), data.get("values", {}), data.get("stage"))
-    return block | {"title": title}
+    note = wording.fill(**data["note"]) if "note" in data else ""
+    return block | {"title": title, "note": note}
 
 
 def _chart(writer: Writer, data: dict) -> dict:
