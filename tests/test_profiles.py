@@ -540,7 +540,7 @@ def test_a_source_of_orders_alone_has_a_page(con, tables):
                      orders=ORDERS + "1 a 2023-10-01 5 -\n2 b 2023-10-01 5 -")  # fmt: skip
     some = profiles.analysed(everyone)
     assert some["customer_id"].tolist() == ["a"]
-    facts = profiles.facts(everyone, some) | profiles.departments(some)
+    facts = profiles.facts(everyone, some, least=1) | profiles.departments(some, least=1)
     assert (facts["dimensions_fed"], facts["known"], facts["not_analysed"]) == (1, 1, 1)
     assert "The data know {dimensions_fed}" in profiles.answer(facts)
     assert profiles.structure(some).empty
@@ -564,7 +564,7 @@ def test_ages_and_genders_are_counted_in_the_order_of_the_bands(con, tables):
     customers = "customer_id gender birth_date\na male 2000-01-01\nb female 2008-01-01\nc - -"
     permits = "customer_id purpose allowed\n" + "\n".join(f"{c} analysis true" for c in "abc")
     some = known(con, tables, permits, customers=customers)
-    cells = profiles.structure(some, ages=[18, 26])
+    cells = profiles.structure(some, ages=[18, 26], least=1)
     assert cells.values.tolist() == [
         ["under 18", "female", 1], ["18–25", "male", 1], ["unknown", "unknown", 1]
     ]  # fmt: skip
@@ -595,7 +595,24 @@ def test_stages_of_life_are_counted_at_both_days(con, tables):
         engine.frame(con, profiles.permitted(profiles.view(t, as_of=day), permits))
         for day in (date(2023, 12, 1), date(2023, 6, 30))
     )
-    counted = profiles.stages(profiles.analysed(now), then)
+    counted = profiles.stages(profiles.analysed(now), then, least=1)
     assert counted.values.tolist() == [
         ["prospect", 0, 0], ["new", 0, 0], ["mature", 1, 0], ["churned", 0, 1]
     ]  # fmt: skip
+
+
+def test_a_number_of_few_customers_is_not_told(con, tables):
+    permits = "customer_id purpose allowed\na analysis true\nb analysis true"
+    tickets = TICKETS + "1 T a 2023-10-01 - - complaint x"
+    everyone = known(con, tables, permits, customers="customer_id gender\na male\nb female",
+                     tickets=tickets, orders=ORDERS + "1 a 2023-10-01 900 web")  # fmt: skip
+    some = everyone.assign(is_known=True)
+    acts, found = profiles.departments(some), profiles.facts(some, some)
+    assert (acts["waiting"], acts["waiting_spend"], found["whole"]) == (None, None, 0)
+    assert "a few customers wait" in profiles.service_note(acts)
+    assert profiles.coverage(some).set_index("record")["customers"].isna()["cases"]
+    assert profiles.structure(some)["customers"].isna().all()
+    used = pd.DataFrame({"customer_id": ["a"], "road": ["purchase"], "channel": ["web"],
+                         "times": [1], "spend": [900.0]})  # fmt: skip
+    assert profiles.roads(used, some)[["customers", "spend"]].isna().all(axis=None)
+    assert set(found) >= {"thin_share", "gap_share"}

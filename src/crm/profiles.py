@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import ibis
 from ibis import _
 
-from crm import wording
+from crm import disclosure, wording
 from crm.tables import LIFECYCLE, PROFILE, TABLES, Column, lookup
 
 if TYPE_CHECKING:
@@ -838,7 +838,7 @@ def catalogue(profiles: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def coverage(known: pd.DataFrame) -> pd.DataFrame:
+def coverage(known: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One kind of record: customers who left any, and their share; gaps steer what to collect."""
     import pandas as pd
 
@@ -847,14 +847,14 @@ def coverage(known: pd.DataFrame) -> pd.DataFrame:
         for sign, (dimension, column, owner) in SIGNS.items()
     ]
     found = pd.DataFrame(rows, columns=["dimension", "record", "customers", "owner"])
-    return found.assign(customer_share=found["customers"] / max(len(known), 1))
+    return _of_all(found, "record", known, least)
 
 
-def dimensions(known: pd.DataFrame) -> pd.DataFrame:
+def dimensions(known: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One dimension of the view: customers of whom anything in it is known (C360-12)."""
-    flags = _dimension_flags(known)
-    frame = flags.sum().astype("int64").rename("customers").rename_axis("dimension").reset_index()
-    return frame.assign(customer_share=frame["customers"] / max(len(known), 1))
+    counts = _dimension_flags(known).sum().astype("int64")
+    frame = counts.rename("customers").rename_axis("dimension").reset_index()
+    return _of_all(frame, "dimension", known, least)
 
 
 def analysed(profiles: pd.DataFrame) -> pd.DataFrame:
@@ -862,33 +862,37 @@ def analysed(profiles: pd.DataFrame) -> pd.DataFrame:
     return profiles[profiles["is_known"] & profiles["may_analyse"]].reset_index(drop=True)
 
 
-def facts(profiles: pd.DataFrame, known: pd.DataFrame) -> dict:
+def facts(profiles: pd.DataFrame, known: pd.DataFrame, *, least: int = 5) -> dict:
     """Metrics: who is in the view, what is known of them, and the widest gap."""
-    covered, kinds = dimensions(known), coverage(known)
-    fed, asked = kinds[kinds["customers"] > 0], kinds[kinds["dimension"] == DIMENSIONS[0]]
-    gap = asked.sort_values("customer_share", kind="stable").head(1)
-    thin = covered.sort_values("customer_share", kind="stable").head(1)
+    covered, kinds = dimensions(known, least=least), coverage(known, least=least)
+    asked = kinds[kinds["dimension"] == DIMENSIONS[0]]
+    gap = asked.sort_values("customer_share", kind="stable").iloc[0]
+    thin = covered.sort_values("customer_share", kind="stable").iloc[0]
     every = _dimension_flags(known).all(axis=1)
+    whole = disclosure.few(int(every.sum()), least)
     return {
         "customers": len(profiles),
         "known": len(known),
-        "not_analysed": int((~profiles["may_analyse"]).sum()),
+        "not_analysed": disclosure.few(int((~profiles["may_analyse"]).sum()), least),
         "features": len(features()),
-        "dimensions_fed": int((covered["customers"] > 0).sum()),
-        "whole": int(every.sum()),
-        "whole_share": float(every.mean()) if len(known) else 0.0,
+        "dimensions_fed": int(_fed(covered).sum()),
+        "whole": whole,
+        "whole_share": whole / max(len(known), 1) if whole is not None else None,
         "kinds": len(kinds),
-        "kinds_unfed": len(kinds) - len(fed),
-        "unfed_names": ", ".join(kinds.loc[kinds["customers"] == 0, "record"]) or "none",
-        "gap_name": gap["record"].iloc[0],
-        "gap_share": float(gap["customer_share"].iloc[0]),
-        "thin_name": thin["dimension"].iloc[0],
-        "thin_share": float(thin["customer_share"].iloc[0]),
+        "kinds_unfed": int((~_fed(kinds)).sum()),
+        "unfed_names": ", ".join(kinds.loc[~_fed(kinds), "record"]) or "none",
+        "gap_name": gap["record"],
+        "gap_share": _number(gap["customer_share"]),
+        "thin_name": thin["dimension"],
+        "thin_share": _number(thin["customer_share"]),
     }
 
 
-def departments(known: pd.DataFrame) -> dict:
-    """Metrics of what each department can do now: whom it concerns, and who may be addressed."""
+def departments(known: pd.DataFrame, *, least: int = 5) -> dict:
+    """Metrics of what each department can do now: whom it concerns, and who may be addressed.
+
+    A number of few customers is empty, and so is the money of such.
+    """
     may = known["may_market"]
     groups = {
         "waiting": known["open_tickets"] > 0,
@@ -896,16 +900,19 @@ def departments(known: pd.DataFrame) -> dict:
         "looking": (known["orders"] == 0) & (known["visit_days"] > 0),
         "omo": known["is_omo"],
     }
-    found = {name: int(who.sum()) for name, who in groups.items()}
-    found |= {f"{name}_permitted": int((who & may).sum()) for name, who in groups.items()}
-    spend = known["spend"]
+    found = {"buyers": disclosure.few(int((known["orders"] > 0).sum()), least)}
+    for name, who in groups.items():
+        found[name] = disclosure.few(int(who.sum()), least)
+        if name != "waiting":  # who waits for an answer gets one, whatever they permit
+            found[f"{name}_permitted"] = disclosure.few(int((who & may).sum()), least)
+    spend, both = known["spend"], known["channels"] > 1
+    told = {name: found[name] is not None for name in groups}
     return found | {
-        "buyers": int((known["orders"] > 0).sum()),
-        "waiting_spend": float(spend[groups["waiting"]].sum()),
-        "left_products": int(known["carts_left"].sum()),
-        "omo_spend_share": _part(spend, groups["omo"]),
-        "both_share": float((known["channels"] > 1).mean()) if len(known) else 0.0,
-        "both_spend_share": _part(spend, known["channels"] > 1),
+        "waiting_spend": float(spend[groups["waiting"]].sum()) if told["waiting"] else None,
+        "left_products": int(known["carts_left"].sum()) if told["left"] else None,
+        "omo_spend_share": _part(spend, groups["omo"]) if told["omo"] else None,
+        "both_share": float(both.mean()) if len(known) else 0.0,
+        "both_spend_share": _part(spend, both),
     }
 
 
@@ -925,6 +932,11 @@ def answer(found: dict) -> str:
 
 def service_note(found: dict) -> str:
     """What service has to do first."""
+    if found["waiting"] is None:
+        return (
+            "**Service: a few customers wait for an answer.** Close their cases first, with the "
+            "card of each beside the phone."
+        )
     if not found["waiting"]:
         return "**Service: nobody waits.** The data hold no open case of a customer."
     return (
@@ -935,6 +947,8 @@ def service_note(found: dict) -> str:
 
 def product_note(found: dict) -> str:
     """What product and e-commerce have to do first."""
+    if found["left"] is None:
+        return "**Product: a few customers left something in the cart.** Too few to say more here."
     if not found["left"]:
         return (
             "**Product: bring what people look at.** The data hold no cart that was left, so "
@@ -949,6 +963,11 @@ def product_note(found: dict) -> str:
 
 def marketing_note(found: dict) -> str:
     """What marketing has to do first."""
+    if found["omo"] is None:
+        return (
+            "**Marketing: a few customers look online and buy in a store.** They are too few for "
+            "an offer of its own."
+        )
     if not found["omo"]:
         return (
             "**Marketing: bring visits and the channel of each order.** Nobody is known to look "
@@ -963,6 +982,11 @@ def marketing_note(found: dict) -> str:
 
 def sales_note(found: dict) -> str:
     """What sales has to do first."""
+    if found["looking"] is None:
+        return (
+            "**Sales: a few customers look and never bought.** At every contact ask for "
+            "{gap_name}, known of {gap_share:pct}."
+        )
     if not found["looking"]:
         return (
             "**Sales: ask for what is missing at the next contact.** {kinds_unfed} of {kinds} "
@@ -991,7 +1015,9 @@ def people_facts(known: pd.DataFrame, *, least: int) -> dict:
     return {"median_age": None if age != age else float(age), "least": least}
 
 
-def structure(known: pd.DataFrame, *, ages: list[int] = (18, 26, 36, 46, 56)) -> pd.DataFrame:
+def structure(
+    known: pd.DataFrame, *, ages: list[int] = (18, 26, 36, 46, 56), least: int = 5
+) -> pd.DataFrame:
     """One band of age and one gender: customers; no rows if neither is known of anybody.
 
     Each number of `ages` begins a band (TAG-02).
@@ -999,11 +1025,12 @@ def structure(known: pd.DataFrame, *, ages: list[int] = (18, 26, 36, 46, 56)) ->
     bands = aged(known["age"], ages)
     counted = known.assign(age_band=bands, gender=known["gender"].fillna(UNKNOWN))
     if (counted["age_band"] == UNKNOWN).all() and (counted["gender"] == UNKNOWN).all():
-        return counted[["age_band", "gender"]].head(0).assign(customers=0)
+        counted = counted.head(0)
     order = [*_age_names(ages), UNKNOWN]
     cells = counted.groupby(["age_band", "gender"]).size().rename("customers").reset_index()
     place = cells["age_band"].map(order.index)
-    return cells.assign(place=place).sort_values(["place", "gender"]).drop(columns="place")
+    cells = cells.assign(place=place).sort_values(["place", "gender"]).drop(columns="place")
+    return disclosure.suppress(cells, by=["age_band", "gender"], least=least)
 
 
 def aged(years: pd.Series, ages: list[int]) -> pd.Series:
@@ -1022,7 +1049,7 @@ def aged(years: pd.Series, ages: list[int]) -> pd.Series:
     return places.astype("str").where(years.notna(), UNKNOWN)
 
 
-def regions(known: pd.DataFrame) -> pd.DataFrame:
+def regions(known: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One province: customers, their spend and its share; no rows if it is known of nobody."""
     there = known[_has(known["province"])]
     cells = there.groupby("province").agg(
@@ -1030,10 +1057,13 @@ def regions(known: pd.DataFrame) -> pd.DataFrame:
     )
     share = cells["spend"] / max(float(known["spend"].sum()), 1e-12)
     whole = cells.assign(spend_share=share).reset_index()
-    return whole.sort_values(["customers", "province"], ascending=[False, True], ignore_index=True)
+    whole = whole.sort_values(
+        ["customers", "province"], ascending=[False, True], ignore_index=True
+    )
+    return disclosure.suppress(whole, by=["province"], least=least)
 
 
-def roads(channels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+def roads(channels: pd.DataFrame, known: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One use of a channel: customers who use it, who prefer it, times, and spend (C360-07)."""
     theirs = channels[channels["customer_id"].isin(known["customer_id"])]
     cells = theirs.groupby(["road", "channel"]).agg(
@@ -1043,19 +1073,21 @@ def roads(channels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     preferring = [int((known[liked[road]] == name).sum()) for road, name in cells.index]
     whole = cells.assign(preferring=preferring).reset_index()
     whole["spend"] = whole["spend"].where(whole["road"] == "purchase")  # a talk earns nothing
-    return whole.sort_values(
-        ["road", "customers", "channel"], ascending=[False, False, True], ignore_index=True
-    )
+    order = ["road", "customers", "channel"]
+    whole = whole.sort_values(order, ascending=[False, False, True], ignore_index=True)
+    counts = ["customers", "preferring"]
+    return disclosure.suppress(whole, count=counts, by=["road", "channel"], least=least)
 
 
-def stages(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
+def stages(now: pd.DataFrame, then: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One stage of life: customers at the earlier day, who may be analysed today, and now."""
     permitted = set(now["customer_id"])
     before = then[then["is_known"] & then["customer_id"].isin(permitted)]
     counts = {"earlier_customers": before["lifecycle"], "customers": now["lifecycle"]}
     columns = {name: values.value_counts() for name, values in counts.items()}
     frame = now.head(0)[[]].reindex(list(LIFECYCLE)).assign(**columns)
-    return frame.fillna(0).astype("int64").rename_axis("lifecycle").reset_index()
+    frame = frame.fillna(0).astype("int64").rename_axis("lifecycle").reset_index()
+    return disclosure.suppress(frame, count=list(counts)[::-1], by=["lifecycle"], least=least)
 
 
 def example(timeline: ibis.Table, view: ibis.Table) -> ibis.Table:
@@ -1197,6 +1229,25 @@ def _dimension_flags(known: pd.DataFrame) -> pd.DataFrame:
         columns = [column for where, column, _ in SIGNS.values() if where == dimension]
         flags[dimension] = pd.concat([_has(known[c]) for c in columns], axis=1).any(axis=1)
     return pd.DataFrame(flags)
+
+
+def _of_all(found: pd.DataFrame, by: str, known: pd.DataFrame, least: int) -> pd.DataFrame:
+    """The rows with the share of all customers, small parts and small rests hidden."""
+    whole = found.assign(customer_share=found["customers"] / max(len(known), 1), all=len(known))
+    shown = disclosure.suppress_part(
+        whole, part="customers", of="all", by=[by], hide=["customer_share"], least=least, along=[]
+    )
+    return shown.drop(columns="all")
+
+
+def _fed(found: pd.DataFrame) -> pd.Series:
+    """Whether anybody left such a record; a hidden number is of somebody."""
+    return found["customers"].fillna(1) > 0
+
+
+def _number(value) -> float | None:
+    """A share, None if it is hidden."""
+    return None if value != value else float(value)
 
 
 def _age_names(ages: list[int]) -> list[str]:
