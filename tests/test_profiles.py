@@ -238,6 +238,12 @@ def test_the_view_and_rfm_count_the_same_purchases(con, tables, view):
     assert found(con, raw.select(*names)) == found(con, mine.select(*names))
 
 
+def test_an_order_for_nothing_makes_a_customer_known_and_is_no_purchase(view):
+    rows = view(customers="customer_id\na", orders=ORDERS + "1 a 2023-10-01 0 web")
+    columns = ["is_known", "orders", "recency_days", "lifecycle"]
+    assert values(rows, *columns) == [[True, 0, None, "prospect"]]
+
+
 def test_the_category_with_most_money_is_liked_best_and_ties_go_to_more_lines(view):
     items = (
         ITEMS
@@ -615,4 +621,3 @@ def test_a_number_of_few_customers_is_not_told(con, tables):
     used = pd.DataFrame({"customer_id": ["a"], "road": ["purchase"], "channel": ["web"],
                          "times": [1], "spend": [900.0]})  # fmt: skip
     assert profiles.roads(used, some)[["customers", "spend"]].isna().all(axis=None)
-    assert set(found) >= {"thin_share", "gap_share"}

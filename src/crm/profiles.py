@@ -50,7 +50,7 @@ FACTS = ("customers", "orders", "order_items", "returns", "products", "finance",
          "points", "events", "usage", "interactions", "campaign_contacts", "touchpoints", "traits",
          "tickets", "surveys", "reviews")  # fmt: skip
 PERMISSIONS = {"may_analyse": "analysis", "may_market": "marketing", "may_profile": "profiling"}
-_SEEN = ("sales", "returned", "tickets", "surveys", "reviews", "campaigns", "contacts")
+_SEEN = ("placed", "returned", "tickets", "surveys", "reviews", "campaigns", "contacts")
 DIMENSIONS = tuple(name for name in PROFILE if name != "permission")  # C360-12
 
 SIGNS = {  # what may be known of a customer: dimension, feature that shows it, who collects it
@@ -226,7 +226,9 @@ def typed(
         is_recent=(w.recency_days <= recent_days).fill_null(False),
         **_ratios(w),
     )
-    return w.select("customer_id", *(name for name in features() if name not in PERMISSIONS))
+    columns = [c for c in TABLES["features/profiles"].columns if c.name not in PERMISSIONS]
+    floats = {c.name: w[c.name].cast("float64") for c in columns if c.type == "float"}
+    return w.select(**{c.name: floats.get(c.name, w[c.name]) for c in columns})
 
 
 def permitted(view: ibis.Table, permits: ibis.Table) -> ibis.Table:
@@ -300,7 +302,7 @@ def purchases(orders: ibis.Table, returns: ibis.Table, *, as_of: date) -> ibis.T
     """One order of a customer: `net` of the lines cancelled by the day, and if it `stands`."""
     known = returns.filter(returns.returned_at.date() <= as_of, returns.reverses.notnull())
     cancelled = known.group_by(order_id=_.reverses).agg(cancelled=_.amount.sum())
-    placed = _past(orders, "ordered_at", as_of).filter(_.amount > 0)
+    placed = _past(orders, "ordered_at", as_of)
     joined = placed.left_join(cancelled, "order_id").drop("order_id_right")
     net = joined.amount - joined.cancelled.fill_null(0)
     return joined.select(
@@ -324,6 +326,7 @@ def bought(
     return placed.group_by("customer_id").agg(
         first_order_on=_.day.min(where=_.stands),
         last_order_on=_.day.max(where=_.stands),
+        placed=_.count(),
         orders=_.stands.sum(),
         recent_orders=(is_recent & placed.stands).sum(),
         window_orders=(is_within & placed.stands).sum(),
@@ -930,6 +933,32 @@ def answer(found: dict) -> str:
     )
 
 
+def dimension_title(found: dict) -> str:
+    """The finding of the chart of dimensions."""
+    if not found["whole"]:
+        return "No customer is known in all five dimensions; the data know {dimensions_fed}"
+    return (
+        "{whole_share:pct} of customers are known in all five dimensions; least is known of "
+        "{thin_name}"
+    )
+
+
+def channel_note(found: dict) -> str:
+    """What several channels are worth."""
+    if not found["both_share"]:
+        return "No customer is known to have bought through more than one channel."
+    if not found["omo"]:
+        return (
+            "{both_share:pct} of customers bought through several channels; they bring "
+            "{both_spend_share:pct} of spend."
+        )
+    return (
+        "{both_share:pct} of customers bought through several channels; they bring "
+        "{both_spend_share:pct} of spend. {omo} customer[s] bought in a store within "
+        "{omo_days:days} after a visit online, and bring {omo_spend_share:pct}."
+    )
+
+
 def service_note(found: dict) -> str:
     """What service has to do first."""
     if found["waiting"] is None:
@@ -1193,7 +1222,7 @@ def _ratios(w: ibis.Table) -> dict[str, ibis.Column]:
 def _filled(whole: ibis.Table) -> dict[str, ibis.Column]:
     """Counts and sums that are 0 where a block has nothing of the customer; means stay empty."""
     sums = ["net", "loose", "recent_net", "recent_loose", "window_net", "window_loose",
-            "discounted_orders"]  # fmt: skip
+            "discounted_orders", "placed"]  # fmt: skip
     zero, no = [], []
     for column in TABLES["features/profiles"].columns:
         if column.name in whole.columns and column.name not in AVERAGES:
