@@ -618,6 +618,10 @@ def test_a_number_of_few_customers_is_not_told(con, tables):
     assert "a few customers wait" in profiles.service_note(acts)
     assert profiles.coverage(some).set_index("record")["customers"].isna()["cases"]
     assert profiles.structure(some)["customers"].isna().all()
+    many = pd.concat([some, *[some[some["tickets"] == 0]] * 8])
+    listed = profiles.catalogue(many).set_index("feature")["known_share"]
+    assert (listed["is_known"], listed["views"]) == (1.0, 0.0)
+    assert pd.isna(listed["tickets"])
     used = pd.DataFrame({"customer_id": ["a"], "road": ["purchase"], "channel": ["web"],
                          "times": [1], "spend": [900.0]})  # fmt: skip
     assert profiles.roads(used, some)[["customers", "spend"]].isna().all(axis=None)

@@ -819,7 +819,7 @@ def features() -> list[str]:
     return [name for name in lookup("features/profiles").names if name != "customer_id"]
 
 
-def catalogue(profiles: pd.DataFrame) -> pd.DataFrame:
+def catalogue(profiles: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One feature: its dimension, both names, type, unit, and the share that has it (TAG-23).
 
     Examples
@@ -835,8 +835,8 @@ def catalogue(profiles: pd.DataFrame) -> pd.DataFrame:
         for column in columns:
             meaning, _, rest = column.about.partition(" (")
             chinese = rest.rstrip(")").split(",")[0]
-            share = _has(profiles[column.name]).mean() if len(profiles) else 0.0
-            rows.append((dimension, column.name, chinese, meaning, column.unit, float(share)))
+            share = _rare(_has(profiles[column.name]), least)
+            rows.append((dimension, column.name, chinese, meaning, column.unit, share))
     names = ["dimension", "feature", "chinese", "meaning", "unit", "known_share"]
     return pd.DataFrame(rows, columns=names)
 
@@ -1267,6 +1267,12 @@ def _of_all(found: pd.DataFrame, by: str, known: pd.DataFrame, least: int) -> pd
         whole, part="customers", of="all", by=[by], hide=["customer_share"], least=least, along=[]
     )
     return shown.drop(columns="all")
+
+
+def _rare(which: pd.Series, least: int) -> float | None:
+    """The share of customers; None if few are meant, or few are not."""
+    few = [disclosure.few(int(part.sum()), least) for part in (which, ~which.astype("bool"))]
+    return None if None in few else few[0] / max(len(which), 1)
 
 
 def _fed(found: pd.DataFrame) -> pd.Series:
