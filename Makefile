@@ -29,6 +29,7 @@ bench: setup ## measure speed and memory against named peers
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py
 	@python benchmarks/rules.py
+	@python benchmarks/profiles.py
 
 nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmarks at full size
 	@CRM_NIGHTLY=1 crm test
@@ -36,6 +37,7 @@ nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmark
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py --check
 	@python benchmarks/rules.py --check
+	@python benchmarks/profiles.py --check
 
 publish: run ## copy the site to DIR=…
 	@crm publish $(or $(DIR),$(error say where to: make publish DIR=folder))
@@ -47,4 +49,4 @@ lint: setup ## check style, and that notebooks carry no outputs
 
 clean: ## remove everything that the pipeline made; keeps .venv, sources and raw files of yours
 	@rm -rf data/staged data/clean data/tables data/features data/models data/vault data/truth data/raw/demo
-	@rm -rf reports/index.html reports/pages reports/notebooks reports/failed .crm/run .crm/spill
+	@rm -rf reports/index.html reports/pages reports/cards reports/notebooks reports/failed .crm/run .crm/spill

@@ -75,10 +75,14 @@ def lines(n: int, folder: Path, *, threads: int = 2, memory: str = "1GB") -> Non
             db.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
 
 
+def back(n: int) -> int:
+    """How many lines before a return that may be of it stands the line it gives back."""
+    return max(n // 100, BLOCK) // 20 * 20 + BLOCK + 1
+
+
 def months(db: duckdb.DuckDBPyConnection, n: int) -> list[tuple[date, str]]:
     """The first day of each month and the query of its lines; makes the macros they use."""
-    back = max(n // 100, BLOCK) // 20 * 20 + BLOCK + 1
-    facts = {"block": BLOCK, "customers": max(n // 40, 1), "products": PRODUCTS, "back": back,
+    facts = {"block": BLOCK, "customers": max(n // 40, 1), "products": PRODUCTS, "back": back(n),
              "returns": RETURNS, "duplicates": DUPLICATES, "nobody": NOBODY}  # fmt: skip
     db.execute(MACROS.format(**facts))
     blocks, queries = -(-n // BLOCK), []

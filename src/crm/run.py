@@ -333,6 +333,20 @@ def draft(options) -> int:
     return 0
 
 
+def card(options) -> int:
+    """`crm card ID`: the card of one customer, contact masked, in reports/cards."""
+    from crm.card import read
+    from crm.site import card
+
+    root = find_root()
+    text = card.render(read(root, options.customer))
+    path = root / "reports/cards" / f"{options.customer}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode("utf-8"))
+    _write(sys.stdout, f"wrote {path.relative_to(root)}")
+    return 0
+
+
 # ---- the code ----------------------------------------------------------------------------
 
 
@@ -408,6 +422,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--into", {"required": True, "help": "name of the source to write"}),
     )
     add(new, ("name", {"help": "one word, such as loyalty"}))
+    add(card, ("customer", {"help": "pseudonym of a customer, as the pages show it"}))
     add(track)
     add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
     add(publish, ("folder", {"help": "a new folder"}))

@@ -39,7 +39,8 @@ class Column:
     `required` columns must be mapped by a source and may not be empty; `codes` is the closed
     list of values; `personal` columns identify a person and stay in the vault; `free` columns
     are text that people wrote, in which phones, e-mails and ID numbers are masked at intake;
-    `unit` says what a number counts.
+    `sensitive` ones, such as assets, enter features in bands only (PRV-05); `unit` says what a
+    number counts.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     personal: bool = False
     free: bool = False
     unit: str = ""
+    sensitive: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,13 @@ ANALYSES = ("RFM", "clusters", "baskets", "churn")  # of which the data may carr
 GRADES = ("no", "with care", "yes")  # how well
 LEVELS = ("high", "middle", "low")  # of spend and of frequency (TAG-16)
 LOYALTIES = ("loyal", "occasional", "inactive")  # TAG-26
+TYPES_OF_CUSTOMER = ("new", "old", "churned")  # Q-19
+LIFECYCLE = ("prospect", "new", "mature", "churned")  # Q-20
+ROADS = ("purchase", "contact")  # what a channel is used for
+MOMENTS = (  # what can happen between a customer and the company (C360-10)
+    *("registration", "consent", "lead", "visit", "use", "touchpoint", "campaign"),
+    *("order", "return", "interaction", "ticket", "survey", "review"),
+)
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
 _SOURCE = _c("source", "string", "the source the row came from")
@@ -125,7 +134,7 @@ _CUSTOMER_FACTS = (
     _c("acquisition", "string", "channel that brought the customer (ING-17)"),
     _c("contract_status", "string", "status of the contract (ING-16)", codes=CONTRACTS),
     _c("renewal_intent", "string", "what the customer says about renewing (ING-28)"),
-    _c("assets", "money", "assets held on the account (ING-28)"),
+    _c("assets", "money", "assets held on the account (ING-28)", sensitive=True),
     _c("points", "quantity", "member points (ING-18)", unit="points"),
     _c("consumption_preference", "string", "what the customer says to prefer (ING-14)"),
     _c("complaint_record", "string", "what the file notes of complaints (ING-14)", free=True),
@@ -561,6 +570,127 @@ def _facts(layer: str, who: Column, purpose: str) -> list[Table]:
     ]
 
 
+PROFILE = {  # the customer view by dimension (C360-12): what a feature means, in both languages
+    "customer information": (
+        _c("is_known", "bool", "registered or seen by that day (已知客户)"),
+        _c("age", "float", "age in whole years (年龄)", unit="years"),
+        _c("gender", "string", "gender (性别)", codes=GENDERS),
+        _c("province", "string", "province (省份)"),
+        _c("city", "string", "city (城市)"),
+        _c("industry", "string", "industry (行业)"),
+        _c("registered_on", "date", "day of registration (注册日期)"),
+        _c("registered_days", "float", "days since registration (注册天数)", unit="days"),
+        _c("acquisition", "string", "channel that brought the customer (渠道来源)"),
+        _c("contract_status", "string", "status of the contract (签约状态)", codes=CONTRACTS),
+        _c("assets_band", "string", "band of the assets held (资产区间, PRV-05)"),
+        _c("customer_type", "string", "new, old or churned (客户类型)", codes=TYPES_OF_CUSTOMER),
+        _c("lifecycle", "string", "stage of life (生命周期阶段)", codes=LIFECYCLE),
+    ),
+    "purchase history": (
+        _c("first_order_on", "date", "day of the first purchase (首次购买)"),
+        _c("last_order_on", "date", "day of the last purchase (最近购买)"),
+        _c("recency_days", "float", "days since the last purchase (距上次购买天数)", unit="days"),
+        _c("inactive_months", "float", "whole months since it (未购买月数)", unit="months"),
+        _c("orders", "int", "purchases over all history (购买次数)", unit="purchases"),
+        _c("recent_orders", "int", "purchases in the short window (消费频次)", unit="purchases"),
+        _c("window_orders", "int", "purchases in the window (窗口内购买次数)", unit="purchases"),
+        _c("sales", "money", "sales before returns (退货前销售额)"),
+        _c("returned", "money", "goods returned or cancelled (退货金额)"),
+        _c("returned_share", "float", "returned ÷ sales (退货率)"),
+        _c("spend", "money", "spend net of returns (净消费金额)"),
+        _c("recent_spend", "money", "spend in the short window (近期消费金额)"),
+        _c("window_spend", "money", "spend in the window (窗口内消费金额)"),
+        _c("order_value", "money", "spend ÷ purchases (客单价)"),
+        _c("window_order_value", "money", "window spend ÷ window purchases (窗口内客单价)"),
+        _c("products", "int", "different products bought (购买商品数)", unit="products"),
+        _c("top_category", "string", "category with the largest spend (品类偏好)"),
+        _c("top_category_share", "float", "its share of spend on goods (品类偏好占比)"),
+        _c("margin", "money", "sales less returns and known costs (毛利)"),
+        _c("margin_share", "float", "margin ÷ sales with a known cost (毛利率)"),
+        _c("discounts", "int", "discounts received (优惠次数)", unit="discounts"),
+        _c("discounted", "money", "money they took off (优惠金额)"),
+        _c("coupons", "int", "coupons used (用券次数)", unit="coupons"),
+        _c("discounted_share", "float", "purchases with a discount (优惠订单占比)"),
+        _c("channels", "int", "channels of purchase (购买渠道数)", unit="channels"),
+        _c("preferred_channel", "string", "channel of most purchases (购买渠道偏好)"),
+        _c("preferred_channel_share", "float", "its share of purchases (偏好渠道占比)"),
+        _c("store_spend", "money", "net amount of store purchases (门店消费)"),
+        _c("online_spend", "money", "net amount of other purchases (线上消费)"),
+        _c("omo_orders", "int", "store purchases after a visit online (先逛后买)",
+           unit="purchases"),
+        _c("is_omo", "bool", "has such a purchase (OMO客户)"),
+        _c("is_recent", "bool", "bought in the short window (近期购买)"),
+        _c("is_dormant", "bool", "bought, but not for the dormant span (沉睡客户)"),
+        _c("points", "quantity", "member points left (会员积分)", unit="points"),
+    ),
+    "behaviour records": (
+        _c("visit_days", "int", "days with a visit in the window (访问天数)", unit="days"),
+        _c("views", "int", "things looked at (浏览)", unit="times"),
+        _c("searches", "int", "searches (搜索)", unit="times"),
+        _c("clicks", "int", "clicks (点击)", unit="times"),
+        _c("favourites", "int", "things marked as favourites (收藏)", unit="times"),
+        _c("carts", "int", "things put into the cart (加购)", unit="times"),
+        _c("checkouts", "int", "checkouts begun (结算)", unit="times"),
+        _c("shares", "int", "things shared (分享)", unit="times"),
+        _c("logins", "int", "logins (登录)", unit="times"),
+        _c("dwell_minutes", "quantity", "time spent in visits (停留时长)", unit="minutes"),
+        _c("carts_left", "int", "products in the cart, not bought since (加购未购)",
+           unit="products"),
+        _c("devices", "int", "devices used (设备数)", unit="devices"),
+        _c("main_device", "string", "device used most (常用设备)"),
+        _c("last_visit_on", "date", "day of the last visit (最近访问)"),
+        _c("use_sessions", "quantity", "sessions of use in the window (使用次数)",
+           unit="sessions"),
+        _c("use_minutes", "quantity", "time of use in the window (使用时长)", unit="minutes"),
+        _c("use_modules", "int", "modules used in the window (使用模块数)", unit="modules"),
+        _c("last_used_on", "date", "day of the last use (最近使用)"),
+    ),
+    "interaction and marketing": (
+        _c("contacts", "int", "communications in the window (互动次数)", unit="times"),
+        _c("contacts_begun", "int", "of these begun by the customer (主动联系)", unit="times"),
+        _c("preferred_contact", "string", "channel the customer writes on (偏好联系渠道)"),
+        _c("last_contact_on", "date", "day of the last communication (最近互动)"),
+        _c("campaigns", "int", "campaigns sent, over all history (营销触达)", unit="campaigns"),
+        _c("campaigns_delivered", "int", "of these delivered (已送达)", unit="campaigns"),
+        _c("campaigns_opened", "int", "of these opened (已打开)", unit="campaigns"),
+        _c("campaigns_clicked", "int", "of these followed by a click (已点击)",
+           unit="campaigns"),
+        _c("campaigns_joined", "int", "of these joined (已参与)", unit="campaigns"),
+        _c("opened_share", "float", "opened ÷ delivered (打开率)"),
+        _c("joined_share", "float", "joined ÷ sent (活动参与率)"),
+        _c("last_campaign_on", "date", "day of the last campaign (最近触达)"),
+        _c("touchpoints", "int", "contacts with advertising in the window (广告触点)",
+           unit="times"),
+        _c("traits", "int", "social traits known (社交标签数)", unit="traits"),
+    ),
+    "service and satisfaction": (
+        _c("tickets", "int", "cases over all history (工单数)", unit="cases"),
+        _c("enquiries", "int", "of these enquiries (咨询)", unit="cases"),
+        _c("complaints", "int", "of these complaints (投诉)", unit="cases"),
+        _c("praises", "int", "of these praise (表扬)", unit="cases"),
+        _c("repairs", "int", "of these repairs (报修)", unit="cases"),
+        _c("window_tickets", "int", "cases in the window (窗口内工单)", unit="cases"),
+        _c("open_tickets", "int", "cases not yet closed (未结工单)", unit="cases"),
+        _c("response_hours", "float", "mean time to the first answer (响应时长)", unit="hours"),
+        _c("resolution_hours", "float", "mean time to the end (解决时长)", unit="hours"),
+        _c("last_complaint_on", "date", "day of the last complaint (最近投诉)"),
+        _c("last_complaint_hours", "float", "time to its first answer (最近投诉响应时长)",
+           unit="hours"),
+        _c("surveys", "int", "answer sheets (问卷数)", unit="sheets"),
+        _c("nps", "float", "last answer to the question of recommending (推荐意愿)"),
+        _c("satisfaction_share", "float", "mean share of the best score, otherwise (满意度)"),
+        _c("last_survey_on", "date", "day of the last answer (最近问卷)"),
+        _c("reviews", "int", "reviews (评价数)", unit="reviews"),
+        _c("review_score", "float", "their mean score (评价均分)"),
+        _c("last_review_on", "date", "day of the last review (最近评价)"),
+    ),
+    "permission": (
+        _c("may_analyse", "bool", "may be analysed (允许分析)"),
+        _c("may_market", "bool", "may be addressed for marketing (允许营销)"),
+        _c("may_profile", "bool", "may be profiled (允许画像)"),
+    ),
+}  # fmt: skip
+
 _STAGED_LINES = (
     _SOURCE,
     _c("line", "int", "place of the line in the source"),
@@ -774,6 +904,51 @@ _ALL = [
             _c("ground", "string", "why", codes=GROUNDS),
             _c("said_on", "date", "day of the last statement; empty if none was made"),
         ),
+    ),
+    Table(
+        "features/profiles",
+        "one customer: all that is known by a day, in five dimensions (C360-04)",
+        "marketing",
+        "the customer view: tags, models, lists and the customer card",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            *(column for columns in PROFILE.values() for column in columns),
+        ),
+    ),
+    Table(
+        "features/channels",
+        "one channel that one customer uses for purchases or contacts (TAG-31, TAG-34)",
+        "marketing",
+        "where to sell to a customer and how to reach them",
+        ("customer_id", "road", "channel"),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("road", "string", "what it is used for", codes=ROADS),
+            _c("channel", "string", "the channel; unknown if the source does not say"),
+            _c("times", "int", "purchases over all history, or contacts in the window"),
+            _c("begun", "int", "of these begun by the customer"),
+            _c("times_share", "float", "share of the customer's purchases or contacts"),
+            _c("spend", "money", "net amount of the purchases"),
+        ),
+        needs="analysis",
+    ),
+    Table(
+        "features/timeline",
+        "one moment between a customer and the company (C360-10)",
+        "service",
+        "the history that front-line staff see (C360-09)",
+        ("customer_id", "at", "kind", "reference"),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("at", "timestamp", "when"),
+            _c("kind", "string", "what happened", codes=MOMENTS),
+            _c("reference", "string", "number of the order, case or record"),
+            _c("channel", "string", "where it happened"),
+            _c("what", "string", "a few words from codes, nothing that a person wrote"),
+            _c("amount", "money", "its money; of a return positive (Q-16)"),
+        ),
+        time="at",
     ),
     Table(
         "features/rfm",

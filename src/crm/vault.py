@@ -15,6 +15,7 @@ import hmac
 import json
 import os
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,6 +130,33 @@ def decrypt(values: list[str | None], *, key: bytes, context: str) -> list[str |
         raise KeyProblem(
             f"cannot decrypt {context}: wrong key, or the value was changed"
         ) from None
+
+
+def mask_name(name: str | None) -> str:
+    """The surname and one star for each further character; nothing for nothing (Q-23).
+
+    Examples
+    --------
+    >>> mask_name("张三丰"), mask_name(None)
+    ('张**', '')
+    """
+    text = "" if _is_empty(name) else name.strip()
+    return text[:1] + "*" * len(text[1:])
+
+
+def mask_phone(phone: str | None) -> str:
+    """The first three and last four of eleven digits; any other number is hidden whole (Q-23).
+
+    Examples
+    --------
+    >>> mask_phone("+86 138 1234 5678"), mask_phone("5678"), mask_phone(None)
+    ('138****5678', '****', '')
+    """
+    if _is_empty(phone):
+        return ""
+    digits = "".join(c for c in unicodedata.normalize("NFKC", phone) if c.isdigit())
+    digits = digits[2:] if len(digits) == 13 and digits.startswith("86") else digits
+    return f"{digits[:3]}****{digits[-4:]}" if len(digits) == 11 else "****"
 
 
 def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> None:

@@ -80,6 +80,13 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "may_be_contacted": "May be addressed",
     "what_they_are_like": "What they are like",
     "silent_share": "Silent",
+    "road": "Used for",
+    "preferring": "Prefer it",
+    "nps": "Would recommend, 0–10",
+    "is_omo": "Looks online, buys in a store",
+    "omo_orders": "Store purchases after a visit online",
+    "known_share": "Known of",
+    "earlier_customers": "Customers then",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
