@@ -25,7 +25,9 @@ def literal(con, table: str, text: str, **same) -> ibis.Table:
     """A table written as text, typed by its schema; `-` and columns not named are empty."""
     head, *body = (line.split() for line in text.splitlines() if line.strip())
     cells = [[None if cell == "-" else cell for cell in row] for row in body]
-    raw = engine.lift(con, pd.DataFrame(cells, columns=head, dtype="str"), f"t{next(_numbers)}")
+    raw = engine.lift(
+        con, pd.DataFrame(cells, columns=head, dtype="str"), f"literal_{next(_numbers)}"
+    )
     columns = {column.name: TYPES[column.type] for column in lookup(table).columns}
     assert set(head) | set(same) <= set(columns), f"no such columns in {table}"
     given = {name: raw[name] for name in head}

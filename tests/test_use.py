@@ -373,7 +373,7 @@ def test_a_draft_brings_the_files_that_every_source_has(root):
     made = {path.name for path in (root / "data/sources/new").iterdir()}
     assert made == {
         "mapping.yaml", "params.yaml", "decisions.csv", "corrections.csv", "tombstones.csv",
-        "issues.csv",
+        "issues.csv", "previous_ids.parquet",
     }  # fmt: skip
 
 

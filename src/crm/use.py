@@ -255,10 +255,13 @@ def _write_into(document, over: dict) -> None:
 
 
 def _empty_files(root: Path, folder: Path) -> None:
-    """The hand-kept files that every source has, empty until used."""
+    """The hand-kept files that every source has, and the ids to compare with: empty until used."""
+    from crm import freeze
+
     for name in ("decisions.csv", "corrections.csv", "tombstones.csv", "issues.csv"):
         header = (root / "data/sources" / BASE / name).read_text(encoding="utf-8").splitlines()[0]
         (folder / name).write_text(header + "\n", encoding="utf-8")
+    freeze.write(folder)
     (folder / "params.yaml").write_text(
         "# What differs from params.yaml for this source, such as\n"
         "# run: {currency: EUR, time_zone: Europe/Berlin}\n",
