@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from conftest import Bench
+from conftest import ROOT, Bench
 from test_engine import found, literal
 
 from crm import engine, identity, linkage, simulate, vault
@@ -531,20 +531,43 @@ def company(tmp_path_factory):
 
 
 def staged(place) -> SimpleNamespace:
-    """Records and keys of a company as the stage gets them."""
-    from test_ingest import ROOT
-
+    """Records, keys and sales of a company as the stage gets them, and who is who."""
     from crm import ingest, mapping
 
     con = engine.connect(threads=2)
     loaded = mapping.load(ROOT / "data/sources/demo/mapping.yaml")
     reading = ingest.read(con, loaded, place / "raw")
+    tables = ingest.tables(con, reading)
     columns = ("customer_key", "registered_on", "birth_date", "city")
-    rows = engine.frame(con, ingest.tables(con, reading)["customers"].select(*columns))
-    personal = engine.frame(con, ingest.personal(con, reading))
+    rows = engine.frame(con, tables["customers"].select(*columns))
+    lines = tables["order_lines"]
+    sold = lines.filter(lines.kind == "sale", lines.quantity > 0, lines.customer_key.notnull())
+    orders = sold.group_by("order_id", "customer_key").agg(
+        ordered_at=sold.ordered_at.min(), amount=sold.amount.sum()
+    )
     truth = engine.frame(con, engine.scan(con, place / "truth/keys.parquet"))
     truth = truth.drop_duplicates("customer_key").set_index("customer_key")["person"]
-    return SimpleNamespace(people=personal, keys=rows.drop_duplicates("customer_key"), truth=truth)
+    orders = engine.lift(con, engine.frame(con, orders), "company_orders")
+
+    def loyalty(ids: pd.Series) -> dict:
+        """Repeat rate and spend if the keys belong to these customers."""
+        known = pd.DataFrame({"customer_key": ids.index, "customer_id": ids.astype("str")})
+        by = identity.attach(orders, engine.lift(con, known, "company_ids"))
+        return engine.frame(con, identity.loyalty(by)).to_dict("records")[0]
+
+    return SimpleNamespace(
+        people=engine.frame(con, ingest.personal(con, reading)), truth=truth, loyalty=loyalty,
+        keys=rows.drop_duplicates("customer_key"),
+    )  # fmt: skip
+
+
+def resolved(company: SimpleNamespace, *, merge_above: float) -> SimpleNamespace:
+    """The identity map of a company, and the customer of each key."""
+    linked = linked_of(company.people, company.keys, above=merge_above)
+    linked = linked[linked["customer_key"].isin(company.truth.index)]
+    return SimpleNamespace(
+        linked=linked, ids=linked.set_index("customer_key")["customer_id"].astype("str")
+    )
 
 
 def linked_of(people: pd.DataFrame, keys: pd.DataFrame, above=0.99) -> pd.DataFrame:
@@ -558,6 +581,17 @@ def linked_of(people: pd.DataFrame, keys: pd.DataFrame, above=0.99) -> pd.DataFr
 @pytest.fixture(scope="module")
 def linked(company):
     return linked_of(company.people, company.keys)
+
+
+def test_repeat_rate_and_spend_come_near_those_of_the_true_people(company, linked):
+    ours = linked.set_index("customer_key")["customer_id"]
+    true, found_, by_key = (
+        company.loyalty(ids) for ids in (company.truth, ours, company.truth.index.to_series())
+    )
+    assert abs(found_["repeat_share"] - true["repeat_share"]) <= 0.005
+    off = {name: abs(row["spend_each"] / true["spend_each"] - 1)
+           for name, row in (("ours", found_), ("by key", by_key))}  # fmt: skip
+    assert off["ours"] < min(0.02, off["by key"])
 
 
 def test_strangers_are_not_joined_and_most_doubles_are(company, linked):
