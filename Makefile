@@ -29,6 +29,7 @@ bench: setup ## measure speed and memory against named peers
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py
 	@python benchmarks/rules.py
+	@python benchmarks/identity.py
 
 nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmarks at full size
 	@CRM_NIGHTLY=1 crm test
@@ -36,6 +37,7 @@ nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmark
 	@python benchmarks/overhead.py
 	@python benchmarks/lines.py --check
 	@python benchmarks/rules.py --check
+	@python benchmarks/identity.py --check
 
 publish: run ## copy the site to DIR=…
 	@crm publish $(or $(DIR),$(error say where to: make publish DIR=folder))

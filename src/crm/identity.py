@@ -49,17 +49,23 @@ NO_PHONE = ("13800138000", "12345678", "123456789", "1234567890", "12345678901",
 NO_MAIL = ("test", "none", "null", "noreply", "no-reply", "admin", "abc", "a", "xxx")  # before @
 NO_BIRTH = ("1900-01-01", "1970-01-01")  # what systems write for a day they do not know
 
+# `hamming` takes a hundredth of the time of an edit distance; transposed digits differ in two
 _FAMILY = "left(name_l, 1) = left(name_r, 1) AND regexp_matches(name_l, '^\\p{Han}')"
 _ALIKE = (
-    "(damerau_levenshtein(name_l, name_r) <= 1 AND least(length(name_l), length(name_r)) >= 3) "
-    "OR jaro_winkler_similarity(name_l, name_r) >= 0.9"
+    "CASE WHEN length(name_l) = length(name_r) AND length(name_l) >= 3 "
+    "AND hamming(name_l, name_r) <= 1 THEN true "
+    "ELSE jaro_winkler_similarity(name_l, name_r) >= 0.9 END"
 )
-_MAILBOX = "split_part(email_l, '@', 1) = split_part(email_r, '@', 1) AND email_l[6] <> ''"
-_NUMBERS = "regexp_replace(address_{0}, '[^0-9]', '', 'g')"
-_NEARBY = (
-    f"{_NUMBERS.format('l')} = {_NUMBERS.format('r')} "
-    "AND damerau_levenshtein(address_l, address_r) <= 3"
+_NUMBER = (
+    "CASE WHEN length(phone_l) = length(phone_r) THEN hamming(phone_l, phone_r) <= 2 "
+    "ELSE abs(length(phone_l) - length(phone_r)) = 1 AND levenshtein(phone_l, phone_r) <= 1 END"
 )
+_DAY = "hamming(birth_l, birth_r) <= 1"
+_MAILBOX = (
+    "split_part(email_l, '@', 1) = split_part(email_r, '@', 1) "
+    "AND length(split_part(email_l, '@', 1)) >= 5"
+)
+_NEARBY = "digits_l = digits_r AND levenshtein(address_l, address_r) <= 3"
 PEOPLE = Model(
     traits=(
         trait(
@@ -72,12 +78,7 @@ PEOPLE = Model(
         trait(
             "phone",
             Level("phone_l = phone_r", "same phone", 0.75, 0.0005, rare="phone"),
-            Level(
-                "damerau_levenshtein(phone_l, phone_r) <= 1",
-                "phone but for one digit",
-                0.05,
-                0.0001,
-            ),
+            Level(_NUMBER, "nearly the same phone", 0.05, 0.0001),
             Level("ELSE", "another phone", 0.2, 0.9994, agrees=False),
         ),
         trait(
@@ -89,12 +90,7 @@ PEOPLE = Model(
         trait(
             "birth",
             Level("birth_l = birth_r", "same birth date", 0.9, 0.0005, rare="birth"),
-            Level(
-                "damerau_levenshtein(birth_l, birth_r) <= 1",
-                "birth date but for one digit",
-                0.06,
-                0.003,
-            ),
+            Level(_DAY, "birth date but for one digit", 0.06, 0.003),
             Level("ELSE", "another birth date", 0.04, 0.9965, agrees=False, parts=True),
         ),
         linkage.Trait(
@@ -243,7 +239,9 @@ def comparable(records: pd.DataFrame, hubs: dict) -> pd.DataFrame:
     without = {c: records[c].mask(records[c].isin(values)) for c, values in hubs.items()}
     plain = records.assign(**without)[["key", *columns]].drop_duplicates()
     plain = plain.sort_values(["key", *columns], ignore_index=True)
-    return plain.assign(record=range(len(plain)))[["record", "key", *columns]]
+    digits = plain["address"].str.replace("[^0-9]", "", regex=True)
+    plain = plain.assign(record=range(len(plain)), digits=digits)
+    return plain[["record", "key", *columns, "digits"]]
 
 
 def reused(records: pd.DataFrame) -> set[str]:

@@ -38,6 +38,7 @@ def use(root: Path, name: str) -> str:
         the last `crm use` (the keys are named).
     """
     folder = _folder(root, name)
+    _freezable(folder)
     is_base = settings(load_params(root))["source"] == BASE
     current = _text(root / "params.yaml")
     base = current if is_base else _base_text(root, current)
@@ -252,6 +253,14 @@ def _write_into(document, over: dict) -> None:
             _write_into(document[key], value)
         else:
             document[key] = value
+
+
+def _freezable(folder: Path) -> None:
+    """A source from before `crm freeze` has no ids to compare with: an empty file."""
+    from crm import freeze
+
+    if not (folder / freeze.FILE).exists():
+        freeze.write(folder)
 
 
 def _empty_files(root: Path, folder: Path) -> None:
