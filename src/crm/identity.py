@@ -14,6 +14,7 @@ and never which (PRV-01).
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import defaultdict
 from datetime import date
 from pathlib import Path
@@ -147,12 +148,14 @@ _TIDY = (
 )
 _TIDY_SQL = """
 WITH cells AS (
-  SELECT line, customer_key AS key, name AS n, phone AS p, email AS e, address, birth, city,
+  SELECT line, people.customer_key AS key, name AS n, phone AS p, email AS e, address, city,
+    strftime(birth_date, '%Y-%m-%d') AS birth,
     coalesce(as_phone(p), as_phone(n), as_phone(e)) AS phone,
     coalesce(as_mail(e), as_mail(p), as_mail(n)) AS email,
     CASE WHEN as_phone(n) IS NULL AND as_mail(n) IS NULL AND n IS NOT NULL THEN n
       WHEN regexp_matches(p, '\\d|@') THEN NULL ELSE p END AS name
-  FROM frame
+  FROM people LEFT JOIN customers USING (customer_key)
+  WHERE people.customer_key IS NOT NULL
 ), named AS (SELECT *, as_name(name) AS told FROM cells)
 SELECT line, key,
   CASE WHEN length(told) < 2 OR one_sign(told) OR list_contains({no_name}, told)
@@ -195,18 +198,18 @@ def tidy(people: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     >>> tidy(people, none)[["name", "phone", "moved"]].values.tolist()
     [['张三', '13800001112', True]]
     """
-    texts = {c: people[c].astype("str").str.normalize("NFKC") for c in PERSONAL}
-    known = customers.drop_duplicates("customer_key").set_index("customer_key")
-    born = known["birth_date"].astype("str").str.slice(0, 10)
-    more = {
-        "birth": people["customer_key"].map(born.where(known["birth_date"].notna())),
-        "city": people["customer_key"].map(known["city"]),
-    }
-    frame = people[["line", "customer_key"]].assign(**texts, **more)
-    frame = frame[frame["customer_key"].notna()].astype(dict.fromkeys(more, "str"))
+    texts = {c: [_narrow(text) for text in people[c].tolist()] for c in PERSONAL}
+    known = customers[["customer_key", "birth_date", "city"]].drop_duplicates("customer_key")
+    plain = people[["line", "customer_key"]].assign(**texts).astype(dict.fromkeys(texts, "str"))
     lists = {"no_name": NO_NAME, "no_phone": NO_PHONE, "no_mail": NO_MAIL, "no_birth": NO_BIRTH}
     sql = _TIDY_SQL.format(**{name: list(words) for name, words in lists.items()})
-    return linkage.query(frame, sql, *_TIDY)
+    return linkage.query(sql, *_TIDY, people=plain, customers=known)
+
+
+def _narrow(text: str | None) -> str | None:
+    """The text with full-width letters and digits as plain ones; most texts have none."""
+    is_plain = not isinstance(text, str) or text.isascii()
+    return text if is_plain else unicodedata.normalize("NFKC", text)
 
 
 def hubs(records: pd.DataFrame, *, most_names: int = 6, most_keys: int = 30) -> dict:
@@ -224,24 +227,26 @@ def hubs(records: pd.DataFrame, *, most_names: int = 6, most_keys: int = 30) -> 
     most_keys
         Keys that may share it, whatever their names.
     """
-    found = {}
-    for column in ("phone", "email"):
-        grouped = records[records[column].notna()].groupby(column)
-        counts = grouped.agg(names=("name", "nunique"), keys=("key", "nunique"))
-        is_hub = (counts["names"] > most_names) | (counts["keys"] > most_keys)
-        found[column] = set(counts.index[is_hub])
-    return found
+    sql = (
+        "SELECT {0} AS value FROM records WHERE {0} IS NOT NULL GROUP BY {0} "
+        f"HAVING count(DISTINCT name) > {int(most_names)} "
+        f"OR count(DISTINCT key) > {int(most_keys)}"
+    )
+    return {
+        column: set(linkage.query(sql.format(column), records=records)["value"])
+        for column in ("phone", "email")
+    }
 
 
 def comparable(records: pd.DataFrame, hubs: dict) -> pd.DataFrame:
     """Distinct records without the values of hubs, numbered in the order of their keys."""
-    columns = ["name", "phone", "email", "birth", "address", "city"]
-    without = {c: records[c].mask(records[c].isin(values)) for c, values in hubs.items()}
-    plain = records.assign(**without)[["key", *columns]].drop_duplicates()
-    plain = plain.sort_values(["key", *columns], ignore_index=True)
-    digits = plain["address"].str.replace("[^0-9]", "", regex=True)
-    plain = plain.assign(record=range(len(plain)), digits=digits)
-    return plain[["record", "key", *columns, "digits"]]
+    without = {c: records[c].mask(records[c].isin(values)) for c, values in hubs.items() if values}
+    return linkage.query(
+        "SELECT row_number() OVER () - 1 AS record, *, "
+        "regexp_replace(address, '[^0-9]', '', 'g') AS digits FROM (SELECT DISTINCT key, name, "
+        "phone, email, birth, address, city FROM records ORDER BY ALL NULLS LAST)",
+        records=records.assign(**without),
+    )
 
 
 def reused(records: pd.DataFrame) -> set[str]:
@@ -250,9 +255,9 @@ def reused(records: pd.DataFrame) -> set[str]:
     if twice.empty:
         return set()
     found = linkage.query(
-        twice[["key", "name", "phone"]],
-        "SELECT DISTINCT l.key FROM frame l JOIN frame r ON l.key = r.key AND l.phone <> r.phone "
+        "SELECT DISTINCT l.key FROM twice l JOIN twice r ON l.key = r.key AND l.phone <> r.phone "
         "AND jaro_winkler_similarity(l.name, r.name) < 0.75",
+        twice=twice[["key", "name", "phone"]],
     )
     return set(found["key"])
 
@@ -583,21 +588,19 @@ def join(
     import pandas as pd
 
     aged = customers.sort_values(["registered_on", "customer_key"], ignore_index=True)
-    keys = aged["customer_key"].tolist()
-    groups = _People(keys, decided[decided["decision"] == APART])
+    keys = aged["customer_key"]
+    likely = pairs[pairs["may_merge"] & (pairs["probability"] >= (merge_above or 0))]
+    likely = _ordered(likely if merge_above is not None else pairs.head(0))
+    ends = {key for f in (decided, likely) for c in ("key_a", "key_b") for key in f[c].tolist()}
+    groups = _People(keys[keys.isin(ends)], decided[decided["decision"] == APART])
     for row in decided[decided["decision"] == MERGE].itertuples():
         groups.join(row.key_a, row.key_b, DECIDED, 1.0)
-    if merge_above is not None:
-        likely = _ordered(pairs[pairs["may_merge"] & (pairs["probability"] >= merge_above)])
-        for a, b, p, why in likely[["key_a", "key_b", "probability", "rule"]].itertuples(
-            index=False
-        ):
-            groups.join(a, b, why, p)
-    rows = [(source, key, own[groups.oldest[key]], *groups.why[key]) for key in sorted(keys)]
-    columns = ["source", "customer_key", "customer_id", "rule", "confidence"]
-    return pd.DataFrame(rows, columns=columns).astype(
-        dict.fromkeys(columns[:4], "str") | {"confidence": "float64"}
-    )
+    for a, b, p, why in likely[["key_a", "key_b", "probability", "rule"]].itertuples(index=False):
+        groups.join(a, b, why, p)
+    made = pd.DataFrame({"source": source, "customer_key": keys.sort_values(ignore_index=True)})
+    ids = groups.leaders(made["customer_key"]).map(own).astype("str")
+    made = made.assign(customer_id=ids, **groups.reasons(made["customer_key"]))
+    return made.astype({"source": "str", "customer_key": "str"})
 
 
 def _ordered(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -609,16 +612,29 @@ def _ordered(pairs: pd.DataFrame) -> pd.DataFrame:
 class _People:
     """Keys joined step by step: the oldest key of each, and what linked it."""
 
-    def __init__(self, keys: list[str], apart: pd.DataFrame):
+    def __init__(self, keys: pd.Series, apart: pd.DataFrame):
         """`keys` from the oldest to the youngest; `apart`: `key_a`, `key_b` that never meet."""
         self._age = {key: place for place, key in enumerate(keys)}
-        self.oldest = dict(zip(keys, keys, strict=True))
-        self.why = dict.fromkeys(keys, (OWN_KEY, 1.0))
+        self.oldest = {key: key for key in self._age}
+        self.why: dict[str, tuple[str, float]] = {}
         self._members: dict[str, list[str]] = {}
         self._foes: dict[str, set[str]] = defaultdict(set)
         for a, b in apart[["key_a", "key_b"]].itertuples(index=False):
             self._foes[a].add(b)
             self._foes[b].add(a)
+
+    def leaders(self, keys: pd.Series) -> pd.Series:
+        """The oldest key of each; a key that nothing joins leads itself."""
+        return keys.map(self.oldest).fillna(keys).astype("str")
+
+    def reasons(self, keys: pd.Series) -> dict[str, pd.Series]:
+        """What linked each key to its customer, and how sure that is."""
+        rules = {key: rule for key, (rule, _p) in self.why.items()}
+        sure = {key: confidence for key, (_rule, confidence) in self.why.items()}
+        return {
+            "rule": keys.map(rules).fillna(OWN_KEY).astype("str"),
+            "confidence": keys.map(sure).astype("float64").fillna(1.0),
+        }
 
     def join(self, a: str, b: str, rule: str, confidence: float) -> None:
         """Join the people of two keys, unless two of their keys are kept apart."""

@@ -88,15 +88,19 @@ def rule(*columns: str, also: str = "") -> str:
     return " AND ".join([*equal, *([also] if also else []), "l.key <> r.key"])
 
 
-def query(frame: pd.DataFrame, sql: str, *setup: str) -> pd.DataFrame:
-    """The result of SQL over `frame`, after the statements of `setup`; nothing reaches a disk."""
+def query(sql: str, *setup: str, **frames: pd.DataFrame) -> pd.DataFrame:
+    """The result of SQL over frames by name, after the statements of `setup`.
+
+    Nothing reaches a disk: personal values are in it, in the clear.
+    """
     import duckdb
 
     con = duckdb.connect()
     con.execute("SET temp_directory = ''")
     for statement in setup:
         con.execute(statement)
-    con.register("frame", frame)
+    for name, frame in frames.items():
+        con.register(name, frame)
     return con.execute(sql).df()
 
 
