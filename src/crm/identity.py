@@ -1003,6 +1003,12 @@ def joined_note(found: dict, *, merge_above: float | None = None) -> str:
     )
 
 
+def shown(suggestions: pd.DataFrame) -> pd.DataFrame:
+    """The suggestions as people read them: the money beside the customers, the reason last."""
+    columns = ["rank", "customer_a", "customer_b", "amount", "orders", "probability", "reason"]
+    return suggestions.loc[suggestions["decision"] == "open", columns]
+
+
 def suggestion_facts(found: pd.DataFrame) -> dict:
     """Metrics of the suggestions: how many are open, the money at stake, and the share of it."""
     still = found[found["decision"] == "open"]
