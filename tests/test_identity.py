@@ -347,20 +347,29 @@ def test_suggestions_come_by_the_money_at_stake_and_one_for_two_customers():
     pairs = likely(("a", "b", 0.9), ("a", "c", 0.7), ("b", "c", 0.8), ("d", "e", 0.4))
     pairs.loc[3, "rule"] = identity.SAME
     linked = pd.DataFrame({"customer_key": list("abcde"), "customer_id": list("AACDE")})
-    sales = pd.DataFrame({"customer_id": list("ACDE"), "orders": [9, 2, 1, 3],
-                          "amount": [90.0, 20.0, 10.0, 30.0],
-                          "registered_on": pd.to_datetime(["2020", "2021", None, "2020"])},
-                         )  # fmt: skip
-    made = identity.suggestions(pairs, linked, decided(("b", "c", "apart")), sales)
+    sales = pd.DataFrame({"customer_id": list("ACE"), "orders": [9, 2, 3],
+                          "amount": [90.0, 20.0, 30.0]})  # fmt: skip
+    keys = customers(("a", "2020-01-01"), ("b", "2022-01-01"), ("c", "2021-01-01"), ("d", None),
+                     ("e", "2020-01-01"))  # fmt: skip
+    made = identity.suggestions(pairs, linked, decided(("b", "c", "apart")), sales, keys)
     columns = ["rank", "customer_a", "customer_b", "probability", "orders", "amount", "decision"]
     assert made[columns].values.tolist() == [
-        [1, "A", "C", 0.8, 2, 20.0, "apart"], [2, "E", "D", 0.4, 1, 10.0, "open"],
+        [1, "A", "C", 0.8, 2, 20.0, "apart"], [2, "E", "D", 0.4, 0, 0.0, "open"],
     ]  # fmt: skip
     assert identity.suggestion_facts(made) == {
-        "suggested": 1, "kept_apart": 1, "at_stake": 10.0, "orders_at_stake": 1,
+        "suggested": 1, "kept_apart": 1, "at_stake": 0.0, "orders_at_stake": 0,
     }  # fmt: skip
-    few = identity.suggestions(pairs.head(0), linked, NOBODY, sales)
+    few = identity.suggestions(pairs.head(0), linked, NOBODY, sales, keys)
     assert few.empty and identity.suggestion_note(identity.suggestion_facts(few)).startswith("No ")
+
+
+def test_of_two_customers_registered_on_one_day_the_older_is_the_one_that_joins_keep():
+    keys = customers(("b", "2020-01-01"), ("a", "2020-01-01"))
+    linked = pd.DataFrame({"customer_key": list("ab"), "customer_id": ["Z", "Y"]})
+    none = pd.DataFrame({"customer_id": [], "orders": [], "amount": []})
+    made = identity.suggestions(likely(("a", "b", 0.9)), linked, NOBODY, none, keys)
+    assert made[["customer_a", "customer_b"]].values.tolist() == [["Z", "Y"]]
+    assert set(joined(likely(("a", "b", 0.9)), keys="ab", above=0.5).values()) == {"a"}
 
 
 # ---- facts -------------------------------------------------------------------------------

@@ -658,6 +658,7 @@ def suggestions(
     linked: pd.DataFrame,
     decided: pd.DataFrame,
     sales: pd.DataFrame,
+    customers: pd.DataFrame,
     *,
     suggest_above: float = 0.5,
 ) -> pd.DataFrame:
@@ -675,20 +676,20 @@ def suggestions(
     decided
         The decisions of `decisions`.
     sales
-        One customer by `customer_id`: orders, sales, `registered_on`.
+        One customer by `customer_id`: orders, amount.
+    customers
+        One customer by `customer_key`, with `registered_on`: who is older.
     suggest_above
         Probability from which a pair is suggested.
     """
-    import pandas as pd
 
     likely = (pairs["probability"] >= suggest_above) | (pairs["rule"] == SAME)
     found = _ordered(pairs[pairs["is_suggested"] & likely])
     ids = dict(zip(linked["customer_key"], linked["customer_id"], strict=True))
     known = sales.set_index("customer_id")
     ends = [found[c].map(ids).astype("str") for c in ("key_a", "key_b")]
-    age = known["registered_on"].fillna(pd.Timestamp("2999-12-31"))
-    days = [end.map(age) for end in ends]
-    is_older = (days[0] < days[1]) | ((days[0] == days[1]) & (ends[0] <= ends[1]))
+    age = _ages(customers, ids)
+    is_older = ends[0].map(age) <= ends[1].map(age)
     made = found.assign(
         customer_a=ends[0].where(is_older, ends[1]), customer_b=ends[1].where(is_older, ends[0])
     )
@@ -702,6 +703,13 @@ def suggestions(
     columns = ["rank", "customer_a", "customer_b", "probability", "rule", "reason", "orders",
                "amount", "decision"]  # fmt: skip
     return made.assign(rank=made.index + 1)[columns].astype({"rank": "int64"})
+
+
+def _ages(customers: pd.DataFrame, ids: dict[str, str]) -> dict[str, int]:
+    """The place of each customer from the oldest, as its oldest key has it."""
+    aged = customers.sort_values(["registered_on", "customer_key"])["customer_key"]
+    youngest_first = aged.map(ids).tolist()[::-1]  # so the oldest key of each has the last word
+    return dict(zip(youngest_first, range(len(aged), 0, -1), strict=True))
 
 
 def _said(made: pd.DataFrame, ids: dict[str, str], decided: pd.DataFrame) -> list[str]:
@@ -879,15 +887,10 @@ def assert_once(linked: pd.DataFrame, keys: pd.Series) -> None:
 # ---- what it changes ---------------------------------------------------------------------
 
 
-def sales(orders: ibis.Table, customers: ibis.Table) -> ibis.Table:
-    """One customer: orders, money and day of registration, by `customer_id`."""
+def sales(orders: ibis.Table) -> ibis.Table:
+    """One customer who ordered, by `customer_id`: orders and their money."""
     bought = orders.filter(orders.customer_id.notnull()).group_by("customer_id")
-    sums = bought.agg(orders=_.count(), amount=_.amount.sum())
-    joined = customers.select("customer_id", "registered_on").left_join(sums, "customer_id")
-    return joined.select(
-        "customer_id", "registered_on", orders=joined.orders.fill_null(0),
-        amount=joined.amount.fill_null(0),
-    )  # fmt: skip
+    return bought.agg(orders=_.count(), amount=_.amount.sum())
 
 
 def changes(
