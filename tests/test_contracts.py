@@ -33,7 +33,7 @@ from crm.project import (
     table_name,
 )
 from crm.rules import CHECKS, ORIGINS, RULES, SEVERITIES, Rule
-from crm.tables import ARRIVING, RECORDS, TABLES, TYPES, Column, Table, check, empty
+from crm.tables import ARRIVING, PURPOSES, RECORDS, TABLES, TYPES, Column, Table, check, empty
 from crm.use import stage_table
 from crm.wording import keys
 
@@ -51,7 +51,7 @@ ANALYSES = sorted({spec.module for spec in KEYED.values()} | {"simulate"})
 RUN_FILE = "data/staged/run.json"
 
 STAGE_KEYS = ["desc", "cmd", "deps", "params", "outs", "metrics"]
-INTERPOLATED = ("ingest", "clean", "identity", "quality")  # may say ${run.source}
+INTERPOLATED = ("ingest", "clean", "identity", "consent", "quality")  # may say ${run.source}
 UNTRACKED = ("run.engine", "run.threads", "run.memory")  # no result may depend on them
 UNLISTED = ("stage", "engine", "run", "project")  # no deps on purpose: architecture, section 4
 
@@ -1132,6 +1132,23 @@ def test_no_analysis_sees_a_key_of_the_source():
         if name.startswith(("tables/", "features/")) and "customer_key" in table.names
         and name != "tables/identity_map"
     )  # fmt: skip
+
+
+SERVING = {"features/permits"}  # about everybody: they decide or describe, and list nobody
+
+
+def test_every_table_of_single_customers_says_what_they_must_permit():
+    wrong = []
+    for name, table in TABLES.items():
+        if not name.startswith("features/") or "customer_id" not in table.names:
+            continue
+        if name not in SERVING and table.needs not in PURPOSES:
+            wrong.append(f"{name}: say in `needs` which of {PURPOSES} its customers must permit")
+        makers = [n for n, s in STAGES.items() if any(name in json.dumps(o) for o in s["outs"])]
+        deps = [STAGES[n].get("deps", []) for n in makers]
+        if table.needs and any("data/features/permits.parquet" not in d for d in deps):
+            wrong.append(f"dvc.yaml, {makers}: writes {name}, so it needs features/permits")
+    none(wrong)
 
 
 def test_every_record_goes_through_every_layer_as_declared():

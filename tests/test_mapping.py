@@ -401,6 +401,27 @@ def test_each_mistake_in_a_limit_is_named(messages, limits, parts):
     assert all(part in message for part in parts), message
 
 
+def test_a_legal_basis_is_read_for_the_purposes_that_it_names(write):
+    text = GOOD + "basis:\n  analysis: contract\n"
+    assert mapping.load(write(text)).basis == (("analysis", "contract"),)
+    assert mapping.load(write(GOOD)).basis == ()
+
+
+@pytest.mark.parametrize(
+    ("basis", "parts"),
+    [
+        ("contract", ["basis", "no mapping", "purpose and legal basis"]),
+        ("{marketting: contract}", ["marketting", "marketing"]),
+        ("{marketing: }", ["legal basis in a few words", "leave the purpose out"]),
+        ("{marketing: [a]}", ["legal basis in a few words", "leave the purpose out"]),
+    ],
+    ids=["a text", "no purpose", "empty", "a list"],
+)
+def test_each_mistake_in_a_basis_is_named(messages, basis, parts):
+    (message,) = messages(GOOD + f"basis: {basis}\n")
+    assert all(part in message for part in parts)
+
+
 def with_people(fields: str) -> str:
     return GOOD.replace("files:\n", fields + "files:\n") + PEOPLE
 

@@ -12,7 +12,6 @@ from test_engine import found, literal
 from crm import engine, quality, wording
 from crm.quality import STRIDE, QualityError
 from crm.rules import Rule
-from crm.tables import PURPOSES
 
 AS_OF = date(2024, 3, 15)
 ORDERS = """
@@ -890,46 +889,18 @@ def test_without_conflicts_and_candidates_the_sentence_says_so(con):
     assert "{candidates}" in quality.several_note(none, found_ | {"candidates": 1})
 
 
-# ---- register and consents -------------------------------------------------------------------
+# ---- register --------------------------------------------------------------------------------
 
 
 def test_the_register_shows_the_licence_and_each_criterion():
     source = SimpleNamespace(
         title="Shop", licence="our own", origin="", register=(("kind", "internal"), ("x", "y")),
-        limits=(("baskets", "no", "a sample"),),
+        limits=(("baskets", "no", "a sample"),), basis=(("analysis", "contract"),),
     )  # fmt: skip
     assert quality.register(source).values.tolist() == [
         ["source", "Shop"], ["licence", "our own"], ["kind", "internal"], ["x", "y"],
-        ["baskets: no", "a sample"],
+        ["baskets: no", "a sample"], ["basis of analysis", "contract"],
     ]  # fmt: skip
-
-
-CONSENTS = """
-customer_id  purpose    granted  at
-a            marketing  yes      2024-01-02T00:00
-a            marketing  no       2024-01-01T00:00
-b            marketing  yes      2024-01-01T00:00
-b            marketing  no       2024-01-01T00:00
-p            analysis   yes      2024-03-16T00:00
-z            marketing  yes      2024-01-01T00:00
-"""
-
-
-def test_the_last_statement_counts_and_of_two_at_one_time_the_refusal(con, customers):
-    said = quality.consents(literal(con, "tables/consents", CONSENTS), customers, as_of=AS_OF)
-    permitted = quality.permitted(engine.frame(con, said), customers=5)
-    assert permitted["purpose"].tolist() == list(PURPOSES)
-    assert permitted.set_index("purpose").loc["marketing"].tolist() == [1, 1, 3, 0.2]
-    assert permitted.set_index("purpose").loc["analysis"].tolist() == [0, 0, 5, 0.0]
-    assert quality.permitted_facts(permitted)["marketing_granted_share"] == 0.2
-    assert "agreed to marketing" in quality.consent_note(permitted)
-
-
-def test_without_consents_everything_is_unknown(con, customers):
-    said = quality.consents(literal(con, "tables/consents", "line"), customers, as_of=AS_OF)
-    permitted = quality.permitted(engine.frame(con, said), customers=0)
-    assert permitted["unknown"].tolist() == [0, 0, 0, 0]
-    assert quality.consent_note(permitted).startswith("No file feeds consents")
 
 
 def test_every_sentence_can_be_filled():

@@ -43,9 +43,16 @@ def raw(rows: list[tuple], columns=("recency_days", "frequency", "monetary")) ->
     frame = pd.DataFrame(rows, columns=list(columns))
     frame = frame.astype({"recency_days": "int64", "frequency": "int64", "monetary": "float64"})
     names = [f"c{i}" for i in range(len(frame))]
-    ids = pd.DataFrame({"customer_id": names})  # everybody agreed, unless a test says otherwise
     known = frame.assign(customer_id=names, spend=frame["monetary"])
-    return rfm.permit(known, ids, recorded=True)
+    return rfm.permit(known, permits(names))  # all agreed, unless a test says otherwise
+
+
+def permits(analysed: list[str], addressed: list[str] | None = None) -> pd.DataFrame:
+    """`features/permits` of customers who may be analysed, and those of them to be addressed."""
+    rows = [(c, "analysis", True) for c in analysed]
+    rows += [(c, "marketing", addressed is None or c in addressed) for c in analysed]
+    made = pd.DataFrame(rows, columns=["customer_id", "purpose", "allowed"])
+    return made.astype({"allowed": bool})
 
 
 # --- raw values (RFM-01, Q-04)
@@ -481,8 +488,7 @@ def test_the_table_is_written_sorted_and_read_back_whole(con, tmp_path):
 def test_no_customers_make_empty_tables_all_the_way(measure, con, tmp_path):
     from crm.tables import lookup
 
-    nobody = pd.DataFrame({"customer_id": []}, dtype="str")
-    none = rfm.permit(measure("").reset_index(), nobody, recorded=False)
+    none = rfm.permit(measure("").reset_index(), permits([]))
     for method in ("anchor", "percentile"):
         tiers = rfm.flag(rfm.tier(rfm.score(none, method=method)))
         assert engine.write(
@@ -499,38 +505,18 @@ def test_no_customers_make_empty_tables_all_the_way(measure, con, tmp_path):
 
 # --- contact lists (PRV-07)
 
-CONSENTS = """
-customer_id  purpose    granted  at
-granted      marketing  yes      2023-01-01T10:00
-withdrawn    marketing  no       2023-06-01T10:00
-withdrawn    marketing  yes      2023-01-01T10:00
-won          marketing  yes      2023-06-01T10:00
-won          marketing  no       2023-01-01T10:00
-tied         marketing  yes      2023-01-01T10:00
-tied         marketing  no       2023-01-01T10:00
-today        marketing  yes      2023-10-31T23:59
-later        marketing  yes      2023-11-01T00:00
-late_no      marketing  yes      2023-01-01T10:00
-late_no      marketing  no       2023-11-01T00:00
-elsewhere    analysis   yes      2023-01-01T10:00
--            marketing  yes      2023-01-01T10:00
-"""
+
+def test_who_may_not_be_analysed_is_in_no_figure_and_who_may_not_be_addressed_on_no_list():
+    known = pd.DataFrame({"customer_id": ["silent", "b", "a"]})
+    left = rfm.permit(known, permits(["a", "b"], addressed=["a"]))
+    assert left[["customer_id", "may_contact"]].values.tolist() == [["b", False], ["a", True]]
+    assert rfm.permit(known, permits([])).empty
+    assert rfm.permit(known.head(0), permits(["a"])).empty
 
 
-def test_the_last_statement_on_marketing_counts_and_of_two_at_one_time_the_refusal(con):
-    consents = literal(con, "tables/consents", CONSENTS)
-    agreed = found(con, rfm.agreed(consents, as_of=AS_OF), "customer_id")
-    assert sorted(agreed) == [("granted",), ("late_no",), ("today",), ("won",)]
-
-
-def test_nobody_agreed_where_nobody_said_anything(con):
-    consents = literal(con, "tables/consents", "customer_id purpose granted at")
-    assert found(con, rfm.agreed(consents, as_of=AS_OF), "customer_id") == []
-
-
-def permitted(tiers: pd.DataFrame, ids: str, *, recorded: bool) -> pd.DataFrame:
-    agreed = pd.DataFrame({"customer_id": ids.split()}, dtype="str")
-    return rfm.permit(tiers, agreed, recorded=recorded)
+def addressed(tiers: pd.DataFrame, ids: str) -> pd.DataFrame:
+    everybody = tiers["customer_id"].tolist()
+    return rfm.permit(tiers.drop(columns="may_contact"), permits(everybody, ids.split()))
 
 
 # one to visit, two to call, one to recall, one to invite
@@ -539,49 +525,45 @@ SEVERAL = [(5, 20, 90_000), (200, 0, 80_000), (200, 0, 70_000), (200, 0, 50), (5
 ] * 5
 
 
-def test_a_list_holds_only_customers_who_agreed_and_counts_those_left_out():
-    tiers = permitted(ready(SEVERAL), "c2 c4", recorded=True)
+def test_a_list_holds_only_customers_who_may_be_addressed_and_counts_those_left_out():
+    tiers = addressed(ready(SEVERAL), "c2 c4")
     assert rfm.lapsing(tiers)["customer_id"].tolist() == ["c2"]
     assert rfm.best(tiers).empty
     assert rfm.offered(tiers).empty
     contacts = rfm.contacts(tiers)
     assert contacts.items() >= {
-        "may_contact": 2, "called": 1, "called_permitted": 1, "called_left_out": 1,
-        "called_spend": 70_000.0, "cared": 0, "cared_left_out": 1, "offered": 0,
-        "offered_left_out": 1, "invited": 1, "invited_left_out": 0,
+        "may_contact": 2, "called": 1, "called_left_out": 1, "called_spend": 70_000.0, "cared": 0,
+        "cared_left_out": 1, "offered": 0, "offered_left_out": 1, "invited": 1,
+        "invited_left_out": 0,
     }.items()  # fmt: skip
     assert rfm.flag_metrics(tiers)["lapsing"] == 2  # what is measured does not change
     assert rfm.summarise(tiers)["may_be_contacted"].sum() == 2
 
 
-def test_a_source_without_consents_lists_whom_to_ask_and_permits_nobody():
-    tiers = permitted(ready(SEVERAL), "", recorded=False)
-    assert rfm.lapsing(tiers)["customer_id"].tolist() == ["c1", "c2"]
+def test_where_nobody_may_be_addressed_every_list_is_empty_and_says_how_many_wait():
+    tiers = addressed(ready(SEVERAL), "")
+    assert rfm.lapsing(tiers).empty
+    assert rfm.dormant(tiers, NO_OFFERS).empty
     contacts = rfm.contacts(tiers)
     lists = ("called", "cared", "offered", "invited")
-    assert [contacts[name] for name in lists] == [2, 1, 1, 1]
-    assert {contacts[f"{name}_permitted"] for name in lists} == {0}
-    assert {contacts[f"{name}_left_out"] for name in lists} == {0}
+    assert [contacts[name] for name in lists] == [0, 0, 0, 0]
+    assert [contacts[f"{name}_left_out"] for name in lists] == [2, 1, 1, 1]
+    assert "Nobody may be contacted yet" in rfm.consent_note(contacts)
+    for note in (rfm.call_note, rfm.care_note, rfm.invite_note):
+        assert ": nobody to" in note(contacts)
 
 
-def test_every_action_of_a_source_without_consents_begins_with_asking():
-    contacts = rfm.contacts(permitted(ready(SEVERAL), "", recorded=False))
-    said = [
-        rfm.call_note(contacts, recorded=False), rfm.care_note(recorded=False),
-        rfm.invite_note(recorded=False),
-    ]  # fmt: skip
-    assert all(": ask for permission first" in text.split("**")[1] for text in said)
-    assert all("may be contacted yet" in text for text in said)
-    assert "Ask for permission first" in rfm.consent_note(recorded=False)
+def test_actions_hold_who_may_be_contacted_and_one_sentence_counts_the_others():
+    contacts = rfm.contacts(addressed(ready(SEVERAL), "c0 c1 c3 c4"))
+    assert "{called_left_out}" in rfm.consent_note(contacts)
+    assert "{called}" in rfm.call_note(contacts)
+    assert "{cared}" in rfm.care_note(contacts)
+    assert "{invited}" in rfm.invite_note(contacts)
+    assert "may not be analysed" in rfm.analysed_note({"not_analysed": 1})
+    assert rfm.analysed_note({"not_analysed": 0}) == "Every customer may be analysed."
 
 
-def test_actions_tell_how_many_are_left_out_and_calls_need_somebody_to_call():
-    contacts = rfm.contacts(permitted(ready(SEVERAL), "c1", recorded=True))
-    assert "{called_left_out}" in rfm.call_note(contacts, recorded=True)
-    assert "{cared_left_out}" in rfm.care_note(recorded=True)
-    assert "{invited_left_out}" in rfm.invite_note(recorded=True)
-    assert "nobody to call" in rfm.call_note({**contacts, "called": 0}, recorded=True)
-    assert "ask" not in rfm.consent_note(recorded=True).split()
+NO_OFFERS = pd.DataFrame({"customer_id": [], "product_name": []}, dtype="str")
 
 
 # --- recall (RFM-09)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from crm import engine
 from crm.project import ProjectError
 from crm.stage import Stage
+from crm.tables import TableError, empty, lookup
 
 ROOT = Path(__file__).resolve().parents[1]
 DVC = "stages: {rfm: {deps: [notebooks/rfm.ipynb], params: [rfm]}}\n"
@@ -76,3 +79,39 @@ def test_the_run_is_what_ingest_resolved(root):
     (root / "data/staged/run.json").write_text(json.dumps({"as_of": "2024-12-31"}))
     stage = Stage("rfm")
     assert (str(stage.as_of), stage.currency) == ("2024-12-31", "EUR")
+
+
+RECALL = DVC.replace(
+    "deps: [", "outs: [data/features/recall.parquet], deps: [data/features/permits.parquet, "
+)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "allowed", "said"),
+    [("marketing", True, ""), ("marketing", False, "1 customers who do not permit marketing"),
+     ("analysis", True, "1 customers who do not permit marketing")],
+    ids=["permitted", "refused", "permitted for something else"],
+)  # fmt: skip
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_list_with_somebody_who_may_not_be_addressed_is_not_written(
+    root, purpose, allowed, said, lazy
+):
+    (root / "dvc.yaml").write_text(RECALL)
+    permits = pd.DataFrame(
+        {"customer_id": ["a"], "purpose": purpose, "allowed": allowed, "ground": "agreed",
+         "said_on": pd.Series([None], dtype="datetime64[us]")}
+    )  # fmt: skip
+    path = root / "data/features/permits.parquet"
+    engine.write(engine.connect(threads=1), permits, path, lookup("features/permits"))
+    stage = Stage("rfm")
+    offers = pd.DataFrame(
+        {"customer_id": ["a"], "rank": [1], "product_id": ["P"], "product_name": ["P"],
+         "category": ["c"]}
+    )  # fmt: skip
+    rows = stage.lift(offers) if lazy else offers
+    if said:
+        with pytest.raises(TableError, match=said):
+            stage.write("recall", rows)
+    else:
+        stage.write("recall", rows)
+    stage.write("recall", empty("features/recall"))

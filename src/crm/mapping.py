@@ -26,6 +26,7 @@ from crm.tables import (
     GRADES,
     MISSING,
     PERSONAL_STATUSES,
+    PURPOSES,
     RECORDS,
     Column,
     lookup,
@@ -43,7 +44,7 @@ REGISTER = {  # why a source was accepted (ING-12)
 
 _TOP_KEYS = (
     "title", "about", "origin", "licence", "public", "register", "period", "retention", "missing",
-    "limits", "fields", "files", "rules", "test_accounts", "non_products",
+    "basis", "limits", "fields", "files", "rules", "test_accounts", "non_products",
 )  # fmt: skip
 _FILE_KEYS = (
     "table", "path", "sheet", "delimiter", "encoding", "records", "join", "duplicates", "system",
@@ -155,7 +156,8 @@ class Mapping:
 
     `period` holds the first and last day that the source says to cover; `retention` pairs of a
     table and the days its rows may be kept, measured from `as_of` (CLN-18); `missing` what an
-    empty field of customers becomes (CLN-06); `limits` name an analysis, the best verdict that
+    empty field of customers becomes (CLN-06); `basis` pairs a purpose with the legal basis that
+    permits it for who said nothing (PRV-08); `limits` name an analysis, the best verdict that
     these data allow it, and why; `extended` are fields of customers that the source declares;
     `test_accounts` are customers whose orders are tests.
     """
@@ -170,6 +172,7 @@ class Mapping:
     period: tuple[str, str] | None = None
     retention: tuple[tuple[str, int], ...] = ()
     missing: tuple[tuple[str, str], ...] = tuple(MISSING.items())
+    basis: tuple[tuple[str, str], ...] = ()
     limits: tuple[tuple[str, str, str], ...] = ()
     extended: tuple[Column, ...] = ()
     files: tuple[File, ...] = ()
@@ -278,6 +281,7 @@ def _mapping(name: str, data: dict, doc: Document) -> Mapping:
         period=_period(data.get("period"), doc),
         retention=_retention(data.get("retention"), doc),
         missing=_missing(data.get("missing"), extended, doc),
+        basis=_basis(data.get("basis"), doc),
         limits=_limits(data.get("limits"), doc),
         extended=extended,
         files=_files(data.get("files"), extended, doc),
@@ -357,6 +361,26 @@ def _missing(entry, extended: tuple[Column, ...], doc: Document) -> tuple[tuple[
             expected = f"one of {', '.join(codes)}" if codes else "a text"
             doc.add((*at, name), short(repr(value)), expected, "mend it, or leave the field empty")
     return tuple((MISSING | entry).items())
+
+
+def _basis(entry, doc: Document) -> tuple[tuple[str, str], ...]:
+    """On what legal ground customers who said nothing may be analysed or addressed (PRV-08).
+
+    A purpose that is not named needs the customer's own consent.
+    """
+    if entry is None:
+        return ()
+    at = ("basis",)
+    if not isinstance(entry, dict):
+        doc.add(at, "no mapping", "such as `{analysis: TEXT}`", "write purpose and legal basis")
+        return ()
+    _known(entry, PURPOSES, at, doc, what="purpose", expected=", ".join(PURPOSES))
+    for purpose, why in entry.items():
+        if not why or not isinstance(why, str):
+            expected = "the legal basis in a few words"
+            mend = "write it, or leave the purpose out: then only consent permits it"
+            doc.add((*at, purpose), short(repr(why)), expected, mend)
+    return tuple(entry.items())
 
 
 def _limits(entry, doc: Document) -> tuple[tuple[str, str, str], ...]:

@@ -30,7 +30,6 @@ from crm.tables import (
     ARRIVING,
     GRADES,
     PERSONAL_STATUSES,
-    PURPOSES,
     STRIDE,
     TABLES,
     lookup,
@@ -1291,7 +1290,7 @@ def several_note(disagreements: pd.DataFrame, found: dict) -> str:
     )
 
 
-# ---- register and consents -------------------------------------------------------------------
+# ---- register --------------------------------------------------------------------------------
 
 
 def register(source) -> pd.DataFrame:
@@ -1299,45 +1298,9 @@ def register(source) -> pd.DataFrame:
     said = {"source": source.title, "licence": source.licence, "origin": source.origin}
     said |= dict(source.register)
     said |= {f"{analysis}: {verdict}": why for analysis, verdict, why in source.limits}
+    said |= {f"basis of {purpose}": why for purpose, why in source.basis}
     rows = [(k, v) for k, v in said.items() if v]
     return pd.DataFrame(rows, columns=["criterion", "entry"], dtype="str")
-
-
-def consents(consents: ibis.Table, customers: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One purpose that somebody spoke about: how many granted and refused it (PRV-07).
-
-    The last statement up to `as_of` counts; of two at one time, the refusal.
-    """
-    said = consents.filter(_.at.date() <= as_of).semi_join(customers, "customer_id")
-    last = ibis.row_number().over(
-        group_by=["customer_id", "purpose"], order_by=[ibis.desc("at"), "granted"]
-    )
-    now = said.mutate(place=last).filter(_.place == 0).group_by("purpose")
-    return now.agg(granted=(_.granted == "yes").sum(), refused=(_.granted == "no").sum())
-
-
-def permitted(consents: pd.DataFrame, *, customers: int) -> pd.DataFrame:
-    """One purpose: customers who granted it, refused it, or said nothing; the share granted."""
-    whole = consents.set_index("purpose").reindex(list(PURPOSES), fill_value=0).astype("int64")
-    unknown = customers - whole["granted"] - whole["refused"]
-    shares = whole["granted"] / max(customers, 1)
-    return whole.assign(unknown=unknown, granted_share=shares).rename_axis("purpose").reset_index()
-
-
-def consent_note(permitted: pd.DataFrame) -> str:
-    """The sentence on consents."""
-    if not permitted[["granted", "refused"]].to_numpy().sum():
-        return "No file feeds consents: nobody is known to have agreed to anything."
-    return (
-        "{marketing_granted_share:pct} of customers agreed to marketing. Whoever refused or said "
-        "nothing is left out of every list for it."
-    )
-
-
-def permitted_facts(permitted: pd.DataFrame) -> dict:
-    """Metrics of the consents: the share that granted each purpose."""
-    return {f"{p}_granted_share": float(s) for p, s in
-            zip(permitted["purpose"], permitted["granted_share"], strict=True)}  # fmt: skip
 
 
 # ---- private ---------------------------------------------------------------------------------

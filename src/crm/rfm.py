@@ -6,8 +6,8 @@ sums spend, net of returns, in a window of days that ends on `as_of` and is open
 Scores run from 0 to 100, higher is better (RFM-02). The four tiers and "no purchase" follow the
 rules RFM-03…06 and RFM-10, tested in that order, so each customer has exactly one.
 
-Scores and tiers describe everybody; a *contact list* holds only customers who agreed to marketing
-(PRV-07). Where a source records no consents at all, its lists say whom to ask first.
+Who may not be analysed is measured nowhere here, and a *contact list* holds only customers who
+may be addressed; `features/permits` decides both (PRV-07).
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from crm.tables import lookup
+from crm.tables import PURPOSES, lookup
 
 if TYPE_CHECKING:
     import ibis
 
-MARKETING = "marketing"  # the purpose that a contact list serves (PRV-07)
 MONTH_DAYS = 30  # purchases a month = purchases in the window ÷ (window days ÷ 30) (Q-04)
 NO_PURCHASE = "no purchase"  # RFM-10
 ACTIONS = {  # RPT-09…11, RFM-09: what each tier asks for, and who does it
@@ -87,42 +86,30 @@ def measure(
     )
 
 
-def agreed(consents: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One customer whose last statement on marketing up to `as_of` grants it (PRV-07).
-
-    Of two statements at one time the refusal counts, as on the page on data quality.
-    """
-    import ibis
-    from ibis import _
-
-    said = consents.filter(_.at.date() <= as_of, _.purpose == MARKETING, _.customer_id.notnull())
-    last = ibis.row_number().over(group_by="customer_id", order_by=[ibis.desc("at"), "granted"])
-    now = said.mutate(place=last).filter(_.place == 0)
-    return now.filter(_.granted == "yes").select("customer_id")
-
-
-def permit(raw: pd.DataFrame, agreed: pd.DataFrame, *, recorded: bool) -> pd.DataFrame:
-    """`raw` with `may_contact` and `is_open`: whether a contact list may hold the customer.
+def permit(raw: pd.DataFrame, permits: pd.DataFrame) -> pd.DataFrame:
+    """`raw` less who may not be analysed, with `may_contact`: who may stand on a list (PRV-07).
 
     Parameters
     ----------
     raw
         One customer.
-    agreed
-        Customers who agreed to marketing.
-    recorded
-        Whether the source records consents at all. If not, nobody may be contacted, yet all are
-        open to the lists, which then say whom to ask.
+    permits
+        `features/permits`; a customer who is not in it is permitted nothing.
 
     Examples
     --------
     >>> raw = pd.DataFrame({"customer_id": ["b", "a"]})
-    >>> agreed = pd.DataFrame({"customer_id": ["a"]})
-    >>> permit(raw, agreed, recorded=True)["is_open"].tolist()
+    >>> rows = [("a", "analysis", True), ("b", "analysis", True), ("a", "marketing", True)]
+    >>> permits = pd.DataFrame(rows, columns=["customer_id", "purpose", "allowed"])
+    >>> permit(raw, permits)["may_contact"].tolist()
     [False, True]
     """
-    may = raw["customer_id"].isin(agreed["customer_id"])
-    return raw.assign(may_contact=may, is_open=may | (not recorded))
+    allowed = permits[permits["allowed"]]
+    analysed, addressed = (
+        allowed.loc[allowed["purpose"] == purpose, "customer_id"] for purpose in PURPOSES[:2]
+    )
+    known = raw[raw["customer_id"].isin(analysed)].reset_index(drop=True)
+    return known.assign(may_contact=known["customer_id"].isin(addressed))
 
 
 def score(
@@ -313,7 +300,7 @@ def raw_note(found: dict) -> str:
 def summarise(tiers: pd.DataFrame) -> pd.DataFrame:
     """One tier: customers, spend and their shares, mean scores, the action (RFM-11).
 
-    `may_be_contacted` counts those of its customers who agreed to marketing (PRV-07).
+    `may_be_contacted` counts those of its customers who may stand on a list (PRV-07).
     """
     groups = tiers.groupby("tier").agg(
         customers=("customer_id", "size"), spend=("spend", "sum"), monetary=("monetary", "sum"),
@@ -401,11 +388,7 @@ def flag_metrics(tiers: pd.DataFrame) -> dict:
 
 
 def contacts(tiers: pd.DataFrame) -> dict:
-    """Metrics of the contact lists: who is on them, who may be contacted, who is left out.
-
-    Left out is who did not agree, where the source records consents (PRV-07).
-    """
-    out = ~tiers["is_open"]
+    """Metrics of the contact lists: who is on them, and who is left out (PRV-07)."""
     lists = {
         "called": tiers["is_lapsing_valuable"],
         "cared": tiers["tier"] == "high value",
@@ -415,9 +398,8 @@ def contacts(tiers: pd.DataFrame) -> dict:
     found = {"may_contact": int(tiers["may_contact"].sum())}
     for name, who in lists.items():
         found |= {
-            name: int((who & ~out).sum()),
-            f"{name}_permitted": int((who & tiers["may_contact"]).sum()),
-            f"{name}_left_out": int((who & out).sum()),
+            name: int((who & tiers["may_contact"]).sum()),
+            f"{name}_left_out": int((who & ~tiers["may_contact"]).sum()),
         }
     calls = lapsing(tiers)
     return found | {
@@ -427,79 +409,73 @@ def contacts(tiers: pd.DataFrame) -> dict:
     }
 
 
-def consent_note(*, recorded: bool) -> str:
-    """Who may be contacted, before any list is read (PRV-07)."""
-    if not recorded:
-        return (
-            "**Ask for permission first: the source records no consents, so nobody may be "
-            "contacted yet.** Whom to ask first is shown all the same: "
-            "{called} customer[s] to call, {cared} to visit, {offered} to recall and {invited} to "
-            "invite."
-        )
+def analysed_note(found: dict) -> str:
+    """How many customers are left out of the whole page."""
+    if not found["not_analysed"]:
+        return "Every customer may be analysed."
     return (
-        "{may_contact} of {customers} customer[s] agreed to marketing, by what they said last up "
-        "to {as_of:date}. The lists and counts below hold nobody else. Left out, since they "
-        "refused or never answered: {called_left_out} to call, {cared_left_out} to visit, "
-        "{offered_left_out} to recall and {invited_left_out} to invite."
+        "{not_analysed} customer[s] may not be analysed, since they refused or never agreed; they "
+        "are in no figure and no list of this page."
     )
 
 
-def call_note(found: dict, *, recorded: bool) -> str:
+def consent_note(found: dict) -> str:
+    """Who may be contacted, before any list is read (PRV-07)."""
+    if not found["may_contact"]:
+        return (
+            "**Nobody may be contacted yet, so every list is empty.** The page on consent says "
+            "what is missing. With permission there would be {called_left_out} customer[s] to "
+            "call, {cared_left_out} to visit, {offered_left_out} to recall and "
+            "{invited_left_out} to invite."
+        )
+    return (
+        "{may_contact} of {customers} customer[s] may be contacted at {as_of:date}, on the "
+        "grounds that the page on consent gives. The lists and counts below hold nobody else. "
+        "Left out: {called_left_out} to call, {cared_left_out} to visit, {offered_left_out} to "
+        "recall and {invited_left_out} to invite."
+    )
+
+
+def call_note(found: dict) -> str:
     """What sales have to do about lapsing, valuable customers."""
     if not found["called"]:
         return (
             "**Sales: nobody to call.** {called_left_out} customer[s] [is|are] valuable and "
-            "silent, but did not agree to be contacted."
-        )
-    if not recorded:
-        return (
-            "**Sales: ask for permission first, then call the {called} lapsing, valuable "
-            "customer[s].** The source records no consents, so none of them may be contacted "
-            "yet. Begin with those with most spend. They brought {called_spend:money}; half of "
-            "them more than {called_median:money}, and half have been silent for more than "
-            "{called_silence:days}."
+            "silent, but may not be contacted."
         )
     return (
-        "**Sales: call the {called} lapsing, valuable customer[s] who agreed to it**, those with "
-        "most spend first. They brought {called_spend:money}; half of them more than "
-        "{called_median:money}, and half have been silent for more than {called_silence:days}. "
-        "{called_left_out} more did not agree and [is|are] left out."
+        "**Sales: call the {called} lapsing, valuable customer[s] who may be contacted**, those "
+        "with most spend first. They brought {called_spend:money}; half of them more than "
+        "{called_median:money}, and half have been silent for more than {called_silence:days}."
     )
 
 
-def care_note(*, recorded: bool) -> str:
+def care_note(found: dict) -> str:
     """What account managers have to do about customers of high value."""
-    if not recorded:
+    if not found["cared"]:
         return (
-            "**Account managers: ask for permission first, then share out the {cared} high-value "
-            "customer[s].** The source records no consents, so none of them may be contacted "
-            "yet. The tier brings {high_value_spend_share:pct} of spend; its median customer "
-            "spent {high_value_median:money}, against {other_median:money} for all other buyers."
+            "**Account managers: nobody to visit.** {cared_left_out} customer[s] of high value "
+            "may not be contacted."
         )
     return (
-        "**Account managers: share out the {cared} high-value customer[s] who agreed to it.** "
+        "**Account managers: share out the {cared} high-value customer[s] who may be contacted.** "
         "The tier brings {high_value_spend_share:pct} of spend; its median customer spent "
-        "{high_value_median:money}, against {other_median:money} for all other buyers. "
-        "{cared_left_out} more did not agree and [is|are] left out."
+        "{high_value_median:money}, against {other_median:money} for all other buyers."
     )
 
 
-def invite_note(*, recorded: bool) -> str:
+def invite_note(found: dict) -> str:
     """What marketing have to do about new and dormant customers."""
-    if not recorded:
+    if not found["invited"] + found["offered"]:
         return (
-            "**Marketing: ask for permission first, then invite {invited} customer[s] whose only "
-            "purchase lies in the last {window_days:days} to a second one**, and send the "
-            "{offered} dormant customer[s] who [is|are] not called a recall offer. The source "
-            "records no consents, so none of them may be contacted yet, and somebody should look "
-            "at what is offered."
+            "**Marketing: nobody to write to.** {invited_left_out} new and {offered_left_out} "
+            "dormant customer[s] may not be contacted."
         )
     return (
         "**Marketing: invite {invited} customer[s] whose only purchase lies in the last "
         "{window_days:days} to a second one**, and send the {offered} dormant customer[s] who "
         "[is|are] not called a recall offer, once somebody has looked at what it offers. All of "
-        "them agreed; {invited_left_out} new and {offered_left_out} dormant did not and "
-        "[is|are] left out."
+        "them may be contacted."
     )
 
 
@@ -515,18 +491,18 @@ def agreement(tiers: pd.DataFrame, other: pd.DataFrame) -> dict:
 
 def lapsing(tiers: pd.DataFrame) -> pd.DataFrame:
     """One once valuable, now silent customer to call, by spend (Q-03, PRV-07)."""
-    return _listed(tiers[tiers["is_lapsing_valuable"] & tiers["is_open"]])
+    return _listed(tiers[tiers["is_lapsing_valuable"] & tiers["may_contact"]])
 
 
 def best(tiers: pd.DataFrame) -> pd.DataFrame:
     """One high-value customer to visit, by spend (RFM-13, PRV-07)."""
-    high = tiers[(tiers["tier"] == "high value") & tiers["is_open"]]
+    high = tiers[(tiers["tier"] == "high value") & tiers["may_contact"]]
     return _listed(high, "rfm", "frequency", "monetary")
 
 
 def offered(tiers: pd.DataFrame) -> pd.DataFrame:
     """One dormant customer to send an offer: not one to call (RFM-09, PRV-07)."""
-    return tiers[tiers["is_dormant"] & ~tiers["is_lapsing_valuable"] & tiers["is_open"]]
+    return tiers[tiers["is_dormant"] & ~tiers["is_lapsing_valuable"] & tiers["may_contact"]]
 
 
 def dormant(tiers: pd.DataFrame, recall: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 CENT = 0.01
-NAMED = "= spend of named customers, as the page on value tiers counts it"
+NAMED = "= spend of named customers"
 SEASON = 1.25  # a month that sells this many times the median belongs to the season
 
 
@@ -111,7 +111,7 @@ def assert_whole(steps: pd.DataFrame) -> None:
 
 
 def named_spend(steps: pd.DataFrame) -> float:
-    """The last step of the bridge: what named customers spent, as RFM counts it."""
+    """The last step of the bridge: what named customers spent, whoever may be analysed."""
     return float(steps.loc[steps["step"] == NAMED, "amount"].sum())
 
 

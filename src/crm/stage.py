@@ -239,6 +239,7 @@ class Stage:
         """Write a declared output table, checked against its schema.
 
         Personal columns are encrypted when the table lies in the vault, and refused elsewhere.
+        A table whose schema `needs` a purpose holds nobody who does not permit it (PRV-07).
         """
         from crm import engine
 
@@ -252,6 +253,8 @@ class Stage:
             )
         if personal:
             rows = self._encrypted(rows, personal, schema.name)
+        if schema.needs:
+            self._assert_permitted(rows, schema)
         with self._target(path) as target:
             count = engine.write(self.con, rows, target, schema)
             self.written[schema.name.split("/")[-1]] = count
@@ -489,6 +492,19 @@ class Stage:
                 for c in personal
             }
         ).astype(dict.fromkeys(personal, "str"))
+
+    def _assert_permitted(self, rows, schema) -> None:
+        """Raise `TableError` if a customer in the rows does not permit what the table needs."""
+        ids = self.lift(rows[["customer_id"]]) if hasattr(rows, "assign") else rows
+        permits = self.table("permits")
+        allowed = permits.filter(permits.purpose == schema.needs, permits.allowed)
+        ids = ids.select("customer_id").distinct()
+        count = int(ids.anti_join(allowed, "customer_id").count().execute())
+        if count:
+            raise TableError(
+                f"table {schema.name!r} would hold {count} customers who do not permit "
+                f"{schema.needs}: join features/permits before writing it"
+            )
 
     def _target(self, path: str) -> _Aside:
         return _Aside(path)

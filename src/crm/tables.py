@@ -58,7 +58,8 @@ class Table:
 
     `time` names the column that decides the month folder of a fact table; a table without
     it is one file. `same` names the columns that tell two versions of one record: of these the
-    newest counts (ING-25).
+    newest counts (ING-25). `needs` is the purpose that each customer in it must permit: a row of
+    one who does not is refused when the table is written (PRV-07).
     """
 
     name: str
@@ -69,6 +70,7 @@ class Table:
     columns: tuple[Column, ...]
     time: str | None = None
     same: tuple[str, ...] = ()
+    needs: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -93,6 +95,7 @@ DEALS = ("lead", "opportunity", "won", "lost")  # ING-21
 DUPLICATES = ("keep", "drop")  # CLN-05
 ACTIONS = ("quarantine", "drop", "fix", "flag")  # what becomes of a row that breaks a rule
 PURPOSES = ("analysis", "marketing", "profiling", "sharing")  # PRV-07
+GROUNDS = ("agreed", "refused", "basis", "nothing said")  # of a permission or its lack
 COSTS = ("goods", "shipping", "service", "fee")  # ING-08
 ANALYSES = ("RFM", "clusters", "baskets", "churn")  # of which the data may carry some
 GRADES = ("no", "with care", "yes")  # how well
@@ -777,6 +780,20 @@ _ALL = [
         ),
     ),
     Table(
+        "features/permits",
+        "one customer and one purpose: whether it is permitted at `as_of`, and on what ground",
+        "data protection",
+        "who may be analysed, profiled and addressed; joined by every analysis and list (PRV-07)",
+        ("customer_id", "purpose"),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("purpose", "string", "what for", codes=PURPOSES),
+            _c("allowed", "bool", "whether it is permitted"),
+            _c("ground", "string", "why", codes=GROUNDS),
+            _c("said_on", "date", "day of the last statement; empty if none was made"),
+        ),
+    ),
+    Table(
         "features/rfm",
         "one customer: raw values, scores and tier at `as_of`",
         "marketing",
@@ -801,6 +818,7 @@ _ALL = [
             _c("is_dormant", "bool", "no purchase for the dormant span (RFM-09)"),
             _c("is_lapsing_valuable", "bool", "once good, now silent (Q-03)"),
         ),
+        needs="analysis",
     ),
     Table(
         "features/recall",
@@ -815,6 +833,7 @@ _ALL = [
             _c("product_name", "string", "name shown to people"),
             _c("category", "string", "preferred category it is taken from"),
         ),
+        needs="marketing",
     ),
 ]
 

@@ -1,0 +1,200 @@
+"""Who may be analysed, profiled and addressed: one permission for each customer and purpose.
+
+A *statement* is what a customer said about one purpose on one day; the last one up to `as_of`
+counts, and of two at one time the refusal. Who said nothing is permitted only where the mapping
+of the source declares a legal *basis* for the purpose (PRV-08), such as a contract; a refusal
+beats any basis. Every analysis and every list of customers joins these permissions: whoever is
+not permitted is not in it (PRV-07).
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from crm.tables import GROUNDS, PURPOSES
+
+if TYPE_CHECKING:
+    import ibis
+    import pandas as pd
+
+AGREED, REFUSED, BASIS, NOTHING = GROUNDS
+
+
+def last_statements(consents: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One customer and purpose: the last statement up to `as_of`; of two at one time the refusal.
+
+    Columns are customer_id, purpose, granted and `at`.
+    """
+    import ibis
+    from ibis import _
+
+    said = consents.filter(_.at.date() <= as_of, _.customer_id.notnull())
+    last = ibis.row_number().over(
+        group_by=["customer_id", "purpose"], order_by=[ibis.desc("at"), "granted"]
+    )
+    latest = said.mutate(place=last).filter(_.place == 0)
+    return latest.select("customer_id", "purpose", "granted", "at")
+
+
+def permits(
+    customers: ibis.Table, said: ibis.Table, basis: tuple[tuple[str, str], ...]
+) -> ibis.Table:
+    """One customer and one purpose, as in `features/permits` (PRV-07).
+
+    Parameters
+    ----------
+    customers
+        `tables/customers`.
+    said
+        What `last_statements` found; statements of nobody in `customers` are left out.
+    basis
+        Pairs of a purpose and the legal basis that permits it for who said nothing.
+    """
+    import ibis
+    from ibis import _
+
+    declared = [purpose for purpose, _why in basis]
+    purposes = ibis.memtable({"purpose": list(PURPOSES)})
+    every = customers.select("customer_id").cross_join(purposes)
+    joined = every.left_join(said, ["customer_id", "purpose"])
+    ground = ibis.cases(
+        (joined.granted == "yes", AGREED),
+        (joined.granted == "no", REFUSED),
+        (joined.purpose.isin(declared) if declared else ibis.literal(False), BASIS),
+        else_=NOTHING,
+    )
+    return joined.select(
+        "customer_id", "purpose", allowed=ground.isin([AGREED, BASIS]), ground=ground,
+        said_on=_["at"].date(),
+    )  # fmt: skip
+
+
+def stand(permits: pd.DataFrame) -> pd.DataFrame:
+    """One purpose: customers by ground, those permitted, and their share.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> one = {"customer_id": ["a"], "purpose": ["marketing"], "allowed": [True],
+    ...        "ground": ["agreed"]}
+    >>> stand(pd.DataFrame(one)).set_index("purpose").loc["marketing", "agreed"]
+    np.int64(1)
+    """
+    import pandas as pd
+
+    counts = pd.crosstab(permits["purpose"], permits["ground"])
+    counts = counts.reindex(index=list(PURPOSES), columns=list(GROUNDS), fill_value=0)
+    permitted = counts[AGREED] + counts[BASIS]
+    share = permitted / counts.sum(axis=1).clip(lower=1)
+    counts = counts.rename(columns={BASIS: "by_basis", NOTHING: "said_nothing"})
+    whole = counts.assign(permitted=permitted, permitted_share=share)
+    return whole.rename_axis(columns=None).rename_axis("purpose").reset_index()
+
+
+def facts(permits: pd.DataFrame, stand: pd.DataFrame) -> dict:
+    """Metrics: customers, and for each purpose how many are permitted, refused and silent."""
+    found = {
+        "customers": int(permits["customer_id"].nunique()),
+        "statements": int(permits["said_on"].notna().sum()),
+    }
+    for row in stand.to_dict("records"):
+        purpose = row["purpose"]
+        found |= {
+            f"{purpose}_permitted": int(row["permitted"]),
+            f"{purpose}_share": float(row["permitted_share"]),
+            f"{purpose}_refused": int(row["refused"]),
+            f"{purpose}_silent": int(row["said_nothing"] + row["by_basis"]),
+        }
+    return found
+
+
+def grounds(basis: tuple[tuple[str, str], ...]) -> pd.DataFrame:
+    """One purpose and what permits it for a customer who said nothing about it."""
+    import pandas as pd
+
+    declared = dict(basis)
+    rows = [(p, declared.get(p, "nothing: left out until they agree")) for p in PURPOSES]
+    return pd.DataFrame(rows, columns=["purpose", "who_said_nothing"], dtype="str")
+
+
+def by_ground(stand: pd.DataFrame) -> pd.DataFrame:
+    """One purpose and one ground: customers, for a chart of `stand`."""
+    grounds = ["agreed", "by_basis", "said_nothing", "refused"]
+    return stand.melt(["purpose"], grounds, "ground", "customers").replace(
+        {"ground": {name: name.replace("_", " ") for name in grounds}}
+    )
+
+
+def changes(consents: ibis.Table, *, as_of: date, recent_days: int = 90) -> ibis.Table:
+    """One purpose: customers who said no after a yes, and yes after a no, in the last days."""
+    import ibis
+    from ibis import _
+
+    said = consents.filter(_.at.date() <= as_of, _.customer_id.notnull())
+    before = ibis.window(
+        group_by=["customer_id", "purpose"], order_by=["at", ibis.desc("granted")]
+    )
+    first = as_of - timedelta(days=recent_days - 1)
+    recent = said.mutate(earlier=_.granted.lag().over(before)).filter(_.at.date() >= first)
+    return recent.group_by("purpose").agg(
+        withdrawn=((_.earlier == "yes") & (_.granted == "no")).sum().fill_null(0),
+        given_again=((_.earlier == "no") & (_.granted == "yes")).sum().fill_null(0),
+    )
+
+
+def change_facts(changes: pd.DataFrame) -> dict:
+    """Metrics of `changes` for marketing, the purpose that most lists hang on."""
+    by = changes.set_index("purpose").reindex(list(PURPOSES), fill_value=0)
+    return {
+        "withdrawn": int(by.loc["marketing", "withdrawn"]),
+        "given_again": int(by.loc["marketing", "given_again"]),
+    }
+
+
+def answer(found: dict) -> str:
+    """The sentence that opens the page."""
+    if not found["statements"] and found["marketing_permitted"]:
+        return (
+            "**No file brings statements of customers.** What permits an analysis or a list here "
+            "is the legal basis that the mapping of the source declares: "
+            "{marketing_permitted} of {customers} customer[s] may be addressed on that ground, "
+            "until one of them refuses."
+        )
+    if not found["statements"]:
+        return (
+            "**Nobody may be addressed yet.** No file brings statements of customers, and the "
+            "mapping declares no legal basis for marketing. Every list stays empty."
+        )
+    return (
+        "**{marketing_permitted} of {customers} customer[s] ({marketing_share:pct}) may be "
+        "addressed**, and {analysis_share:pct} may be analysed. {marketing_refused} refused "
+        "marketing; {marketing_silent} said nothing about it."
+    )
+
+
+def action(found: dict) -> str:
+    """What to do about permissions."""
+    if found["marketing_silent"] and found["statements"]:
+        return (
+            "**Ask the {marketing_silent} customer[s] who never answered** about marketing, at "
+            "the next service contact or purchase; until then no list holds those of them without "
+            "a legal basis. Take the {marketing_refused} who refused out of every tool that sends "
+            "messages."
+        )
+    if not found["statements"]:
+        return (
+            "**Bring the record of consents** (table `consents` in the mapping), so that refusals "
+            "are known before anybody is written to; a legal basis covers only who did not refuse."
+        )
+    return "Everybody was asked. Keep the record up to date: the last statement counts."
+
+
+def change_note(found: dict) -> str:
+    """How many changed their minds, if statements are recorded at all."""
+    if not found["statements"]:
+        return "Without statements nobody can have changed their mind."
+    return (
+        "In the last {recent_days:days} {withdrawn} customer[s] withdrew consent to marketing and "
+        "{given_again} gave it again."
+    )

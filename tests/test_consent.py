@@ -1,0 +1,121 @@
+"""The last statement counts, a refusal beats every ground, silence permits only with a basis."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from test_engine import literal
+
+from crm import consent, engine
+from crm.tables import PURPOSES, check
+
+AS_OF = date(2023, 10, 31)
+SAID = """
+customer_id  purpose    granted  at
+granted      marketing  yes      2023-01-01T10:00
+withdrawn    marketing  no       2023-09-01T10:00
+withdrawn    marketing  yes      2023-01-01T10:00
+won          marketing  yes      2023-09-01T10:00
+won          marketing  no       2023-01-01T10:00
+tied         marketing  yes      2023-01-01T10:00
+tied         marketing  no       2023-01-01T10:00
+later        marketing  yes      2023-11-01T00:00
+"""
+NOBODY = "customer_id purpose granted at"
+PEOPLE = "customer_id\ngranted\nwithdrawn\nwon\ntied\nlater\n"
+BASIS = (("analysis", "contract"),)
+
+
+@pytest.fixture(scope="module")
+def con():
+    return engine.connect(threads=2)
+
+
+def permits(con, said=SAID, people=PEOPLE, basis=BASIS, as_of=AS_OF):
+    latest = consent.last_statements(literal(con, "tables/consents", said), as_of=as_of)
+    made = consent.permits(literal(con, "tables/customers", people), latest, basis)
+    frame = engine.frame(con, made)
+    return frame.sort_values(["customer_id", "purpose"], ignore_index=True)
+
+
+def of(frame, purpose: str) -> dict[str, str]:
+    rows = frame[frame["purpose"] == purpose]
+    return dict(zip(rows["customer_id"], rows["ground"], strict=True))
+
+
+def test_the_last_statement_counts_and_of_two_at_one_time_the_refusal(con):
+    assert of(permits(con), "marketing") == {
+        "granted": "agreed", "withdrawn": "refused", "won": "agreed", "tied": "refused",
+        "later": "nothing said",
+    }  # fmt: skip
+
+
+def test_a_statement_of_the_day_of_as_of_counts_and_one_of_the_next_day_does_not(con):
+    assert of(permits(con, as_of=date(2023, 11, 1)), "marketing")["later"] == "agreed"
+
+
+def test_who_said_nothing_is_permitted_where_the_source_declares_a_basis(con):
+    made = permits(con)
+    assert set(of(made, "analysis").values()) == {"basis"}
+    assert set(of(made, "sharing").values()) == {"nothing said"}
+    allowed = made.set_index(["customer_id", "purpose"])["allowed"]
+    assert allowed["granted", "analysis"]
+    assert not allowed["granted", "sharing"]
+
+
+def test_a_refusal_beats_a_basis(con):
+    made = permits(con, basis=(("marketing", "existing customers"),))
+    assert of(made, "marketing")["withdrawn"] == "refused"
+    assert of(made, "marketing")["later"] == "basis"
+
+
+def test_every_customer_has_every_purpose_once_and_strangers_have_none(con):
+    made = permits(con, people="customer_id\nb\na\n")
+    check("features/permits", made)
+    assert made["customer_id"].tolist() == ["a"] * 4 + ["b"] * 4
+    assert permits(con, people="customer_id").empty
+
+
+def test_the_counts_of_a_purpose_add_up_to_all_customers(con):
+    made = permits(con)
+    stand = consent.stand(made)
+    assert stand["purpose"].tolist() == list(PURPOSES)
+    grounds = stand[["agreed", "refused", "by_basis", "said_nothing"]]
+    assert grounds.sum(axis=1).tolist() == [5, 5, 5, 5]
+    facts = consent.facts(made, stand)
+    assert facts.items() >= {
+        "customers": 5, "statements": 4, "marketing_permitted": 2, "marketing_share": 0.4,
+        "marketing_refused": 2, "marketing_silent": 1, "analysis_permitted": 5,
+    }.items()  # fmt: skip
+
+
+def test_without_customers_all_counts_are_zero(con):
+    none = permits(con, said=NOBODY, people="customer_id")
+    assert set(consent.facts(none, consent.stand(none)).values()) == {0}
+
+
+def test_the_chart_counts_each_customer_once_for_each_purpose(con):
+    shown = consent.by_ground(consent.stand(permits(con)))
+    marketing = shown[shown["purpose"] == "marketing"].set_index("ground")["customers"]
+    assert marketing.to_dict() == {"agreed": 2, "by basis": 0, "said nothing": 1, "refused": 2}
+
+
+@pytest.mark.parametrize(("days", "counted"), [(61, (1, 1)), (60, (0, 0))])
+def test_a_change_of_mind_counts_on_the_last_day_of_the_span(con, days, counted):
+    said = literal(con, "tables/consents", SAID)  # 60 days lie between 1 September and as_of
+    moved = engine.frame(con, consent.changes(said, as_of=AS_OF, recent_days=days))
+    facts = consent.change_facts(moved)
+    assert (facts["withdrawn"], facts["given_again"]) == counted
+
+
+def test_what_is_said_depends_on_whether_statements_or_a_basis_exist(con):
+    asked = permits(con)
+    assert "said nothing" in consent.answer(consent.facts(asked, consent.stand(asked)))
+    based = permits(con, said=NOBODY, basis=(("marketing", "existing customers"),))
+    facts = consent.facts(based, consent.stand(based))
+    assert "legal basis" in consent.answer(facts)
+    assert "Bring the record" in consent.action(facts)
+    none = permits(con, said=NOBODY)
+    assert "Nobody may be addressed" in consent.answer(consent.facts(none, consent.stand(none)))
+    assert consent.grounds(BASIS)["who_said_nothing"].tolist()[0] == "contract"
