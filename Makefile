@@ -30,6 +30,7 @@ bench: setup ## measure speed and memory against named peers
 	@python benchmarks/lines.py
 	@python benchmarks/rules.py
 	@python benchmarks/profiles.py
+	@python benchmarks/identity.py
 
 nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmarks at full size
 	@CRM_NIGHTLY=1 crm test
@@ -38,6 +39,7 @@ nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmark
 	@python benchmarks/lines.py --check
 	@python benchmarks/rules.py --check
 	@python benchmarks/profiles.py --check
+	@python benchmarks/identity.py --check
 
 publish: run ## copy the site to DIR=…
 	@crm publish $(or $(DIR),$(error say where to: make publish DIR=folder))

@@ -680,24 +680,6 @@ def test_the_second_of_two_equal_clicks_within_a_second_is_dropped(con, cleaned)
     )
 
 
-def test_records_with_the_same_mark_are_suggested_once_each(con, cleaned):
-    rows = """line customer_key registered_on contact_mark
-    2  B  2021-01-01  m
-    3  A  2022-01-01  m
-    4  C  2020-01-01  m
-    5  D  2020-01-01  n
-    6  E  2020-01-01  -
-    7  F  2020-01-01  -
-    8  -  2019-01-01  m
-    9  D  2020-02-01  n
-    10 B  2021-01-01  m
-    """
-    done = cleaned(customers=rows).out("clean/duplicate_candidates")
-    assert found(con, done, "key_a", "key_b", "rule") == [
-        ("C", "A", "same name and contact"), ("C", "B", "same name and contact"),
-    ]  # fmt: skip
-
-
 def test_a_coupon_used_needs_no_order_but_then_a_customer(con, cleaned):
     done = cleaned(
         discounts="line order_id customer_key coupon_id given_at\n2 A1 K Q 2023-01-01\n"
@@ -1040,7 +1022,7 @@ def test_the_share_is_that_of_each_table_not_of_all():
 def test_no_rows_anywhere_make_empty_tables_of_the_right_types(con, cleaned):
     done = cleaned()
     made = ("orders", "order_items", "returns", "customers", "products", *RECORDS, "quarantine",
-            "issues", "conflicts", "duplicate_candidates", "ledger")  # fmt: skip
+            "issues", "conflicts", "ledger")  # fmt: skip
     assert done.written == dict.fromkeys(made, 0)
     for name in made:
         types = {c: str(kind) for c, kind in done.out(f"clean/{name}").schema().items()}

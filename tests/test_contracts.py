@@ -609,7 +609,7 @@ def catalogue_problems(spec: Spec, cells: list[Cell]) -> list[str]:
     """
     wrong = []
     for key, methods, whole, resolve in (
-        ("deps", ("table", "read"), "layer", spec.dep),
+        ("deps", ("table", "read", "unlock"), "layer", spec.dep),
         ("outs", ("write", "save"), "write_all", spec.out),
     ):
         paths = spec.deps if key == "deps" else spec.outs

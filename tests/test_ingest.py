@@ -617,47 +617,6 @@ def test_a_prefix_keeps_the_numbers_of_two_systems_apart_and_empty_ones_empty(sh
     assert shop.staged()["order_id"].fillna("none").tolist() == ["W-7", "none", "S-7"]
 
 
-# --- marks of name and contact (CLN-04, Q-17)
-
-SAME = ("张三", "13800001111", None)
-
-
-@pytest.mark.parametrize(
-    ("other", "is_same"),
-    [
-        (("张三", "138-0000-1111", None), True),
-        ((" 张\u3000三 ", "+86 138 0000 1111", "x@example.org"), True),
-        (("张三", "１３８００００１１１１", None), True),
-        (("张三", "13800001112", None), False),
-        (("李四", "13800001111", None), False),
-        (("张三", None, None), False),
-        ((None, "13800001111", None), False),
-    ],
-)
-def test_two_people_have_one_mark_if_name_and_contact_are_the_same(other, is_same):
-    columns = ["line", "name", "phone", "email"]
-    marks = ingest.marks(pd.DataFrame([(2, *SAME), (3, *other)], columns=columns), key=b"k")
-    assert (len(marks) == 2 and len(set(marks["contact_mark"])) == 1) == is_same
-
-
-def test_without_a_phone_the_mail_counts_whatever_its_case():
-    rows = [(2, "Ann O", None, "Ann@Example.org"), (3, "ANN O", None, "ann@example.org")]
-    people = pd.DataFrame(rows, columns=["line", "name", "phone", "email"])
-    assert len(set(ingest.marks(people, key=b"k")["contact_mark"])) == 1
-
-
-def test_marks_depend_on_the_key_and_tell_no_contact():
-    people = pd.DataFrame([(2, *SAME)], columns=["line", "name", "phone", "email"])
-    one, other = (ingest.marks(people, key=key)["contact_mark"][0] for key in (b"k", b"l"))
-    assert one != other
-    assert "1380000" not in one
-
-
-def test_nobody_makes_no_marks():
-    people = pd.DataFrame(columns=["line", "name", "phone", "email"], dtype="str")
-    assert ingest.marks(people, key=b"k").empty
-
-
 # --- extended fields, columns that are not read (ING-14, PRV-06)
 
 
@@ -1134,8 +1093,6 @@ def test_each_case_of_e13_ends_as_expected(shop, cleaned):
     ]  # fmt: skip
     waiting = found(done.con, done.out("clean/quarantine"), "table", "line", "reason")
     assert waiting == [("order_lines", 3, "price below zero")]
-    pairs = found(done.con, done.out("clean/duplicate_candidates"), "key_a", "key_b")
-    assert pairs == [("7", "8")]
     assert found(done.con, done.out("clean/ledger"), "table", "fate", "reason", "rows") == [
         ("customers", "kept", "record", 10),
         ("events", "kept", "record", 1),

@@ -450,7 +450,7 @@ def test_a_field_that_nobody_declared_is_unknown(messages):
         ("type: string", "type: text", ["string, int, money, quantity, date"]),
         ("name: favourite_store", "name: city", ["the name 'city'", "a new name"]),
         ("name: favourite_store", "name: phone", ["the name 'phone'", "a new name"]),
-        ("name: favourite_store", "name: contact_mark", ["the name 'contact_mark'"]),
+        ("name: favourite_store", "name: phone_status", ["the name 'phone_status'"]),
         ("name: favourite_store", "name: imputed", ["the name 'imputed'"]),
         ("name: favourite_store", "name: Favourite store", ["small letters"]),
         ("purpose: profiles", "purpose: profiles, unit: x", ["unknown key 'unit'"]),

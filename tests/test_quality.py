@@ -864,28 +864,24 @@ def test_conflicts_are_counted_by_field_with_the_first_as_example(con):
     assert shown[["file", "record", "value"]].values.tolist()[0] == ["crm.xlsx", 4, "Oslo"]
 
 
-MAP = "customer_key customer_id\n1 a\n2 b\n3 c\n4 d\n5 a\n"
-
-
 def pairs(con, text: str):
     return quality.suggestions(
-        literal(con, "clean/duplicate_candidates", text),
-        literal(con, "tables/identity_map", MAP),
-        literal(con, "tables/orders", ORDERS),
+        literal(con, "tables/duplicate_candidates", text), literal(con, "tables/orders", ORDERS)
     )
 
 
 def test_a_store_customer_who_looks_like_an_online_one_is_not_joined(con):
-    rows = pairs(con, "key_a key_b rule\n2 1 same\n2 3 same\n1 4 same\n1 5 same")
+    rows = pairs(con, "rank customer_a customer_b reason decision\n1 b a same open\n"
+                      "2 b c same open\n3 a d same open\n4 a c same apart")  # fmt: skip
     columns = ["customer_a", "customer_b", "is_unjoined"]
     assert found(con, rows, *columns) == [
         ("a", "d", True), ("b", "a", True), ("b", "c", False),
     ]  # fmt: skip
-    assert found(con, quality.unjoined(rows)) == [(3, 2, 3)]  # 1 and 5 are one customer
+    assert found(con, quality.unjoined(rows)) == [(3, 2, 3)]
 
 
 def test_without_conflicts_and_candidates_the_sentence_says_so(con):
-    found_ = engine.frame(con, quality.unjoined(pairs(con, "key_a"))).to_dict("records")[0]
+    found_ = engine.frame(con, quality.unjoined(pairs(con, "rank"))).to_dict("records")[0]
     none = engine.frame(con, quality.disagreements(literal(con, "clean/conflicts", "line")))
     assert found_ == {"candidates": 0, "unjoined": 0, "unjoined_customers": 0}
     assert quality.several(none, found_, customers=0)["unjoined_share"] == 0

@@ -254,7 +254,12 @@ FOUND = {
     "contact_in_text": FIELD.format("投诉记录 LIKE '%@%'"),
     "contact_in_ticket": "SELECT count(*) FROM tickets WHERE content LIKE '%@%'",
     "registered_again": """SELECT count(*) FROM crm AS a JOIN crm AS b USING (姓名, 手机号)
-        WHERE a.客户编号 < b.客户编号 AND a.出生日期 = b.出生日期""",
+        WHERE a.客户编号 < b.客户编号 AND a.出生日期 = b.出生日期 AND b.客户编号 LIKE 'C5%'""",
+    "second_account": FIELD.format("客户编号 LIKE 'D%'"),
+    "hotline": FIELD.format("手机号 = '01085123456'"),
+    "nobody": FIELD.format("姓名 IN ('测试', '无名氏', '000', '客户', 'test')"),
+    "swapped": FIELD.format("regexp_full_match(姓名, '[0-9]{11}')"),
+    "code_in_name": FIELD.format("regexp_matches(姓名, '^[=+@<]')"),
     "conflict_city": """SELECT count(*) FROM crm JOIN store_members ON 客户编号 = 会员号
         WHERE crm.城市 <> store_members.城市""",
     "conflict_birth": """SELECT count(*) FROM crm JOIN store_members ON 客户编号 = 会员号

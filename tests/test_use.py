@@ -390,7 +390,7 @@ def test_a_draft_brings_the_files_that_every_source_has(root):
     made = {path.name for path in (root / "data/sources/new").iterdir()}
     assert made == {
         "mapping.yaml", "params.yaml", "decisions.csv", "corrections.csv", "tombstones.csv",
-        "issues.csv", "tags.yaml",
+        "issues.csv", "tags.yaml", "previous_ids.parquet",
     }  # fmt: skip
     assert catalogue.read(root / "data/sources/new/tags.yaml") == catalogue.Declared()
 

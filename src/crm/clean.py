@@ -514,7 +514,7 @@ def conflicts(records: ibis.Table, merged: ibis.Table, source: Source) -> ibis.T
 
     `records` are those of `marks`, `merged` what became of them.
     """
-    keys = ("source", "line", "customer_key", "contact_mark", "updated_on", *PERSONAL_STATUSES)
+    keys = ("source", "line", "customer_key", "updated_on", *PERSONAL_STATUSES)
     fields = lookup("staged/customers", source.extended).names
     names = [name for name in fields if name not in keys]
     texts = [records[c].cast("string").name(c) for c in names]
@@ -529,19 +529,6 @@ def conflicts(records: ibis.Table, merged: ibis.Table, source: Source) -> ibis.T
         for c in names
     ]  # fmt: skip
     return ibis.union(*parts)
-
-
-def duplicate_candidates(records: ibis.Table) -> ibis.Table:
-    """Two records with the same name and contact, as in `clean/duplicate_candidates` (CLN-04).
-
-    Each record is paired with the oldest of those like it: registration, then key.
-    """
-    known = records.filter(
-        ~records.older, records.customer_key.notnull(), records.contact_mark.notnull()
-    )
-    first = ibis.window(group_by="contact_mark", order_by=["registered_on", "customer_key"])
-    pairs = known.select(key_a=_.customer_key.first().over(first), key_b=_.customer_key)
-    return pairs.filter(_.key_a != _.key_b).mutate(rule=ibis.literal("same name and contact"))
 
 
 def ledger(

@@ -14,7 +14,6 @@ Everything is a lazy Ibis expression on DuckDB: files of any length stream throu
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -188,51 +187,6 @@ def personal(con, reading: Reading) -> ibis.Table:
     return _union(con, reading, "customers", lookup("vault/customers"))
 
 
-def marks(people: pd.DataFrame, *, key: bytes) -> pd.DataFrame:
-    """One customer record with a name and a contact: `line`, `contact_mark`.
-
-    The mark is a keyed hash of both, so that equal ones show without anybody reading them; the
-    contact is the phone, else the e-mail. Compared are normalised values (CLN-04, Q-17).
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = [(2, "张 三", "138 0000 1111", None), (3, "张三", "+8613800001111", None)]
-    >>> people = pd.DataFrame(rows, columns=["line", "name", "phone", "email"])
-    >>> marks(people, key=b"k")["contact_mark"].nunique()
-    1
-    """
-    import pandas as pd
-
-    from crm.vault import pseudonyms
-
-    names = people["name"].map(_plain_name, na_action="ignore")
-    phones = people["phone"].map(plain_phone, na_action="ignore")
-    contacts = phones.where(phones.notna(), people["email"].map(str.casefold, na_action="ignore"))
-    known = names.notna() & contacts.notna()
-    texts = (names[known] + "\x1f" + contacts[known]).tolist()
-    lines = people.loc[known, "line"]
-    return pd.DataFrame({"line": lines, "contact_mark": pseudonyms("contact", texts, key=key)})
-
-
-def marked(customers: ibis.Table, marks: ibis.Table) -> ibis.Table:
-    """`staged/customers` with the marks of `marks`."""
-    joined = customers.drop("contact_mark").left_join(marks, "line")
-    return joined.drop("line_right")
-
-
-def plain_phone(text: str) -> str:
-    """A phone number as the rule counts it: no blanks, hyphens or leading +86 (Q-18).
-
-    Examples
-    --------
-    >>> plain_phone("+86 138-0000-1111"), plain_phone("１３８００００１１１１")
-    ('13800001111', '13800001111')
-    """
-    text = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text))
-    return re.sub(r"^(\+86|0086)", "", text)
-
-
 def unread(con, reading: Reading) -> ibis.Table:
     """One cell that could not be read as its field asks, as in `staged/unread`."""
     parts = [
@@ -292,7 +246,7 @@ def stage(
     if "phone_status" in schema.names:
         is_made = "#phone_status" in raw.columns
         found = {n: raw[f"#{n}"] for n in PERSONAL_STATUSES} if is_made else _statuses(raw, feeds)
-        made |= found | {"contact_mark": ibis.null("string")}
+        made |= found
     columns = {
         column.name: made[column.name]
         if column.name in made
@@ -585,10 +539,6 @@ def _masked(text: StringValue) -> StringValue:
     for pattern, name in _CONTACTS:
         text = _replace_all(text, pattern, name, "g")
     return text
-
-
-def _plain_name(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def _read(one: Value, feed: Feed, column: Column) -> Value:

@@ -35,7 +35,7 @@ from crm.tables import (
 UNITS = {"cent": "0.01", "thousand": "1000", "wan": "10000"}  # ING-24; wan is 万
 TEXTS = (".csv", ".txt", ".tsv")
 SUFFIXES = (*TEXTS, ".xlsx", ".parquet", ".jsonl", ".ndjson", ".json")
-PRODUCED = ("source", "line", *PERSONAL_STATUSES, "contact_mark")  # columns that ingest writes
+PRODUCED = ("source", "line", *PERSONAL_STATUSES)  # columns that ingest writes
 STAGED = ARRIVING
 REGISTER = {  # why a source was accepted (ING-12)
     "internal": ("relevance", "reliability", "timeliness"),

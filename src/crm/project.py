@@ -127,8 +127,13 @@ class Spec:
 
 
 def table_name(path: str) -> str:
-    """The schema name of a path: `data/features/rfm.parquet` is `features/rfm`."""
-    return path.removeprefix("data/").removesuffix(".parquet")
+    """The schema name of a path: `data/features/rfm.parquet` is `features/rfm`.
+
+    Tables that a source keeps in git have no layer but `sources`, whatever the source.
+    """
+    name = path.removeprefix("data/").removesuffix(".parquet")
+    kept = name.startswith("sources/") and path.endswith(".parquet")
+    return f"sources/{name.split('/')[-1]}" if kept else name
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -507,7 +507,7 @@ def told(row: str) -> str:
         return mask(row)
     if not isinstance(fields, dict):
         return mask(row)
-    hidden = {"line", "source", "contact_mark", *PERSONAL}
+    hidden = {"line", "source", *PERSONAL}
     filled = {k: v for k, v in fields.items() if k not in hidden and v not in (None, "")}
     return ", ".join(f"{name} {mask(value)}" for name, value in filled.items())
 
@@ -1253,31 +1253,34 @@ def disagreements(conflicts: ibis.Table) -> ibis.Table:
 
 def suggestions(
     candidates: ibis.Table,
-    identity_map: ibis.Table,
     orders: ibis.Table,
     *,
     stores: list[str] = ("store",),
 ) -> ibis.Table:
-    """One pair of customers that may be one person: both ids, the rule, and where each buys.
+    """One pair of customers that may be one person: both ids, the reason, and where each buys.
 
+    Pairs that a decision keeps apart are left out.
     `is_unjoined` marks a pair of which one bought in stores alone and the other online: most
     likely a membership that was never joined with the account (CLN-19).
     """
     in_store = _.channel.isin(list(stores))
     bought = orders.filter(_.customer_id.notnull(), _.channel.notnull()).group_by("customer_id")
     seen = bought.agg(store=in_store.any(), online=(~in_store).any())
-    keys = identity_map.select("customer_key", "customer_id").left_join(seen, "customer_id")
-    a, b = (
-        keys.select(
-            **{f"key_{end}": "customer_key", f"customer_{end}": "customer_id"},
-            **{f"{n}_{end}": keys[n].fill_null(False) for n in ("store", "online")},
+    pairs = candidates.filter(candidates.decision == "open")
+    for end in "ab":
+        where = seen.select(
+            **{
+                f"customer_{end}": "customer_id",
+                f"store_{end}": "store",
+                f"online_{end}": "online",
+            }
         )
-        for end in "ab"
-    )
-    pairs = candidates.inner_join(a, "key_a").inner_join(b, "key_b")
-    pairs = pairs.filter(_.customer_a != _.customer_b)
+        pairs = pairs.left_join(where, f"customer_{end}").drop(f"customer_{end}_right")
+    both = {f"{n}_{end}": pairs[f"{n}_{end}"].fill_null(False)
+            for n in ("store", "online") for end in "ab"}  # fmt: skip
     apart = (_.store_a & ~_.online_a & _.online_b) | (_.store_b & ~_.online_b & _.online_a)
-    return pairs.select("customer_a", "customer_b", "rule", is_unjoined=apart).order_by(
+    pairs = pairs.mutate(**both).mutate(is_unjoined=apart)
+    return pairs.select("customer_a", "customer_b", "reason", "is_unjoined").order_by(
         _.is_unjoined.desc(), "customer_a", "customer_b"
     )
 

@@ -325,6 +325,14 @@ def _source_named(root: Path, name: str) -> None:
     shutil.copytree(root / "data/sources/demo", folder, dirs_exist_ok=True)
 
 
+def freeze(options) -> int:
+    """`crm freeze`: keep today's customer ids in git, to tell later which of them moved."""
+    from crm.freeze import freeze
+
+    _write(sys.stdout, freeze(find_root()))
+    return 0
+
+
 def draft(options) -> int:
     """`crm draft NAME FILES…`: propose a mapping for files that were never seen."""
     from crm.use import draft
@@ -423,6 +431,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(new, ("name", {"help": "one word, such as loyalty"}))
     add(card, ("customer", {"help": "pseudonym of a customer, as the pages show it"}))
+    add(freeze)
     add(track)
     add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
     add(publish, ("folder", {"help": "a new folder"}))

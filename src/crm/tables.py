@@ -110,6 +110,7 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
     *("registration", "consent", "lead", "visit", "use", "touchpoint", "campaign"),
     *("order", "return", "interaction", "ticket", "survey", "review"),
 )
+LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
 _SOURCE = _c("source", "string", "the source the row came from")
@@ -145,7 +146,6 @@ _PERSONAL_STATUSES = (  # what may be known of personal columns outside the vaul
     _c("name_status", "string", "whether there is a name", codes=("ok", "missing")),
 )
 PERSONAL_STATUSES = tuple(column.name for column in _PERSONAL_STATUSES)
-_MARK = _c("contact_mark", "string", "keyed hash of name and contact: equal for one person")
 MISSING = {"gender": "unknown"}  # what an empty field of customers becomes (CLN-03, CLN-06)
 _IMPUTED = _c("imputed", "string", "fields that a policy filled, separated by ; (CLN-06)")
 _PERSONAL = (
@@ -731,7 +731,6 @@ _ALL = [
             _c("customer_key", "string", "the customer's key in the source", required=True),
             *_CUSTOMER_FACTS,
             *_PERSONAL_STATUSES,
-            _MARK,
         ),
         same=("customer_key",),
     ),
@@ -852,18 +851,6 @@ _ALL = [
         ),
     ),
     Table(
-        "clean/duplicate_candidates",
-        "two customer records with the same name and contact: perhaps one person (CLN-04)",
-        "data",
-        "merge suggestions; nothing merges without a decision (Q-17)",
-        ("key_a", "key_b"),
-        (
-            _c("key_a", "string", "key of the older record"),
-            _c("key_b", "string", "key of the younger record"),
-            _c("rule", "string", "what is the same"),
-        ),
-    ),
-    Table(
         "clean/ledger",
         "rows and money of one table that met one fate for one reason",
         "data",
@@ -887,8 +874,41 @@ _ALL = [
             _SOURCE,
             _c("customer_key", "string", "the customer's key in the source"),
             _c("customer_id", "string", "pseudonym of the customer"),
-            _c("rule", "string", "what linked them"),
-            _c("confidence", "float", "probability that the link is right, 0–1"),
+            _c("rule", "string", "what linked them", codes=LINKS),
+            _c("confidence", "float", "probability of the weakest link to the oldest key, 0–1"),
+        ),
+    ),
+    Table(
+        "tables/duplicate_candidates",
+        "two customers who may be one person, most money first (CLN-04)",
+        "data",
+        "merge suggestions; nothing merges without a decision (Q-17)",
+        ("rank",),
+        (
+            _c("rank", "int", "1 has the most money at stake"),
+            _c("customer_a", "string", "pseudonym of the older customer"),
+            _c("customer_b", "string", "pseudonym of the younger customer"),
+            _c("probability", "float", "probability that they are one person, 0–1"),
+            _c("rule", "string", "what found them", codes=LINKS),
+            _c("reason", "string", "what is the same and what differs, in words"),
+            _c("orders", "int", "orders that would move to the older customer"),
+            _c("amount", "money", "their sales: the money at stake"),
+            _c("decision", "string", "what was decided", codes=("open", "apart")),
+        ),
+    ),
+    Table(
+        "tables/id_changes",
+        "one source key whose customer is another than at the last freeze",
+        "data",
+        "ledger of merges and splits, and of the money they move",
+        ("own_id",),
+        (
+            _c("own_id", "string", "pseudonym of the source key alone"),
+            _c("before", "string", "pseudonym of its customer at the last freeze"),
+            _c("after", "string", "pseudonym of its customer now"),
+            _c("change", "string", "what happened", codes=("merged", "split", "moved")),
+            _c("orders", "int", "orders that moved"),
+            _c("amount", "money", "their sales"),
         ),
     ),
     Table(
@@ -1117,6 +1137,17 @@ for _table in _RECORDS:
     _ALL += [_record(layer, _table, None) for layer in ("staged", "clean")]
     _ALL.append(_record("tables", _table, _CUSTOMER_ID))
 
+FROZEN = Table(  # lies in git beside the mapping: written by `crm freeze`, never by a stage
+    "sources/previous_ids",
+    "one source key as a pseudonym, and the customer it belonged to at the last freeze",
+    "data",
+    "ids that stay: which merges and splits are new",
+    ("own_id",),
+    (
+        _c("own_id", "string", "pseudonym of the source key alone"),
+        _c("customer_id", "string", "pseudonym of its customer"),
+    ),
+)
 EXTENDED = ("staged/customers", "clean/customers", "tables/customers")
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 
@@ -1126,6 +1157,8 @@ def lookup(name: str, extended: tuple[Column, ...] = ()) -> Table:
 
     Tables of customers end with the `extended` fields that the source declares (ING-14).
     """
+    if name == FROZEN.name:
+        return FROZEN
     try:
         table = TABLES[name]
     except KeyError:

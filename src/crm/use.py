@@ -39,6 +39,7 @@ def use(root: Path, name: str) -> str:
         the last `crm use` (the keys are named).
     """
     folder = _folder(root, name)
+    _freezable(folder)
     is_base = settings(load_params(root))["source"] == BASE
     current = _text(root / "params.yaml")
     base = current if is_base else _base_text(root, current)
@@ -266,12 +267,23 @@ def _write_tags(folder: Path) -> None:
         path.write_text(NO_TAGS, encoding="utf-8")
 
 
+def _freezable(folder: Path) -> None:
+    """A source from before `crm freeze` has no ids to compare with: an empty file."""
+    from crm import freeze
+
+    if not (folder / freeze.FILE).exists():
+        freeze.write(folder)
+
+
 def _empty_files(root: Path, folder: Path) -> None:
-    """The hand-kept files that every source has, empty until used."""
+    """The hand-kept files that every source has, and the ids to compare with: empty until used."""
+    from crm import freeze
+
     for name in ("decisions.csv", "corrections.csv", "tombstones.csv", "issues.csv"):
         header = (root / "data/sources" / BASE / name).read_text(encoding="utf-8").splitlines()[0]
         (folder / name).write_text(header + "\n", encoding="utf-8")
     _write_tags(folder)
+    freeze.write(folder)
     (folder / "params.yaml").write_text(
         "# What differs from params.yaml for this source, such as\n"
         "# run: {currency: EUR, time_zone: Europe/Berlin}\n",

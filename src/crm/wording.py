@@ -113,6 +113,7 @@ FORMS = {  # column id: its form, where name and type do not tell
     "unit_price": "money2",
     "other": "money",
     "share": "pct",
+    "probability": "pct",
     "line": "int",
     "units": "int",
     "age_days": "int",

@@ -1,9 +1,9 @@
 """An invented Chinese retailer, written as its own systems would export it, with the truth aside.
 
 `world` holds what all customers share, `people` who they are, `life` what they do, `traces` what
-that leaves behind in other systems, `dirt` what goes wrong, `exports` the rows of each export, and
-`files` how they are written. Customers are made in batches, each from a seed of its own, so any
-number of them needs the memory of one batch. Nobody in it exists.
+that leaves behind in other systems, `dirt` and `doubles` what goes wrong, `exports` the rows of
+each export, and `files` how they are written. Customers are made in batches, each from a seed of
+its own, so any number of them needs the memory of one batch. Nobody in it exists.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from crm.simulate import dirt, exports
+from crm.simulate import dirt, doubles, exports
 from crm.simulate.exports import Batch, Desk
 from crm.simulate.files import Folder, write_json
 from crm.simulate.life import Order, live, returns
@@ -81,12 +81,16 @@ def _batch(rng: Random, world: World, members: range, serial: int) -> Batch:
     back = list(returns(rng, orders))
     added, wrong = dirt.spoil_orders(rng, orders, {id(line) for _, line, _ in back}, people)
     orders += [*added, *(order for _, _, order in back)]
+    twice = doubles.doubles(
+        Random(f"{serial} second accounts"), list(people.values()), orders, back
+    )
+    notes += [doubles.noted(double) for double in twice]
     _number(orders, serial)
     notes += [_settled(note) for note in wrong]
     taken = [
         (new.number, old.number, old.store, new.lines[0][1] == line[1]) for old, line, new in back
     ]
-    return Batch(people | {0: nobody}, lives, orders, notes, taken, serial)
+    return Batch(people | {0: nobody}, lives, orders, notes, taken, serial, twice)
 
 
 def _nobody(rng: Random, world: World, customers: int) -> Person:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from random import Random
 
-from crm.simulate import dirt, traces
+from crm.simulate import dirt, doubles, traces
 from crm.simulate.dirt import Note
 from crm.simulate.files import Folder, write_xlsx
 from crm.simulate.life import STANDING, Contact, Life, Order, Ticket
@@ -72,6 +72,7 @@ class Batch:
     notes: list[Note]
     taken: list[tuple]  # back: return, order, at a till, of a whole line
     serial: int
+    doubles: list[doubles.Double] = field(default_factory=list)
 
     def named(self) -> Iterator[tuple[Person, Life]]:
         """Everyone with a key, and the life of each."""
@@ -386,9 +387,17 @@ def _customers(desk: Desk, rng: Random, batch: Batch) -> None:
         keys.append((int(key[1:]), copy["客户编号"], "crm_customers", "registered again"))
         note = Note("registered_again", "crm_customers", copy["客户编号"], "客户编号", key)
         batch.notes.append(note)
+    own = Random(f"{batch.serial} doubles {len(rows)}")  # what follows below stays as it is
+    more = list(doubles.records(own, batch.doubles, {row["客户编号"]: dict(row) for row in rows}))
+    keys += [(x.person, x.key, "crm_customers", "second account") for x in batch.doubles]
+    twice = {*again, *(f"C{x.person:07d}" for x in batch.doubles)}
     plain = [row for row in rows if row["客户编号"] not in again]
     batch.notes += dirt.spoil_crm(rng, plain, len(batch.people) - 1)
-    cells = [[_cell(name, row[name]) for name in CRM.split()] for row in (*rows, *again.values())]
+    spoilt = {note.key for note in batch.notes}
+    good = [row for row in plain if row["客户编号"] not in spoilt | twice]
+    batch.notes += doubles.strange(own, good, len(batch.people) - 1)
+    written = (*rows, *again.values(), *more)
+    cells = [[_cell(name, row[name]) for name in CRM.split()] for row in written]
     if desk.workbook:
         desk.crm += cells
     else:

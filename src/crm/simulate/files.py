@@ -100,7 +100,8 @@ def write_json(path: Path, record: dict) -> None:
 def write_xlsx(path: Path, sheet: str, head: str, rows: Iterable[Sequence]) -> None:
     """A workbook, then packed anew: uncompressed and without the time of writing."""
     packed = io.BytesIO()
-    options = {"in_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
+    options = {"in_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss",
+               "strings_to_formulas": False, "strings_to_urls": False}  # fmt: skip
     with xlsxwriter.Workbook(packed, options) as book:
         book.set_properties({"created": datetime.combine(END, time(23))})
         page = book.add_worksheet(sheet)
