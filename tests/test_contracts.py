@@ -1126,6 +1126,46 @@ def test_a_record_has_the_same_columns_in_each_layer_but_for_who_it_is_about(nam
     assert len(same) == 1
 
 
+def unlogged(tree: ast.AST) -> list[int]:
+    """Lines that decrypt in a function which writes no line into the access log before."""
+    found = []
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
+            named = [(ast.unparse(call.func).split(".")[-1], call.lineno) for call in calls]
+            logged = min([line for name, line in named if name == "log"], default=10**9)
+            found += [line for name, line in named if name == "decrypt" and line < logged]
+    return found
+
+
+def test_nothing_is_decrypted_without_a_line_in_the_access_log():
+    files = [path for path in sorted(SRC.rglob("*.py")) if path.name != "vault.py"]
+    none(
+        f"{place(path, line)}: call vault.log before vault.decrypt, in the same function"
+        for path in files
+        for line in unlogged(parsed(path))
+    )
+    none(
+        f"{place(path, line)}: only vault.py knows {name}; call vault.decrypt by that name"
+        for path in files
+        for name, line in imports(parsed(path))
+        if name.startswith("cryptography") or name == "crm.vault.decrypt"
+    )
+    none(
+        f"{c.at()}: a notebook decrypts with stage.unlock alone"
+        for cells in BOOKS.values()
+        for c in code(cells)
+        if "decrypt" in c.source
+    )
+
+
+def test_a_decryption_without_or_before_its_line_in_the_log_is_found():
+    bare = "def f():\n    vault.decrypt(x)\n"
+    late = "def f():\n    vault.decrypt(x)\n    vault.log(y)\n"
+    right = "def f():\n    vault.log(y)\n    vault.decrypt(x)\n"
+    assert [unlogged(ast.parse(text)) for text in (bare, late, right)] == [[2], [2], []]
+
+
 def test_no_analysis_sees_a_key_of_the_source():
     """Facts of the last layer name customers by pseudonym; only the map knows both."""
     none(

@@ -83,25 +83,28 @@ def _rewrite(root: Path, path: Path, old: vault.Keys, new: vault.Keys) -> str:
     con = engine.connect(spill=root / ".crm/spill")
     rows = engine.frame(con, engine.scan(con, path))
     columns = [column.name for column in schema.columns if column.personal]
-    fields = [f"{schema.name.removeprefix('vault/')}.{name}" for name in columns]
-    vault.log(root, by="rotate", fields=fields, purpose="another encryption key", rows=len(rows))
-    for name in columns:
-        context = f"{schema.name}.{name}"
-        plain = _decrypted(rows[name].tolist(), old, context)
-        rows[name] = vault.encrypt(plain, key=new.encryption, context=context)
+    rows = _resealed(root, rows, columns, schema.name, old, new)
     rows = rows.astype(dict.fromkeys(columns, "str"))
     engine.write(con, rows, root / ASIDE / place, schema)
     return f"{place}: {len(rows):,} row{'s' * (len(rows) != 1)} encrypted anew"
 
 
-def _decrypted(values: list, old: vault.Keys, context: str) -> list:
-    try:
-        return vault.decrypt(values, key=old.encryption, context=context)
-    except vault.KeyProblem as error:
-        raise vault.KeyProblem(
-            f"{error}; nothing was changed. If data/vault is still that of another source, run "
-            "`make run` first"
-        ) from None
+def _resealed(root: Path, rows, columns: list[str], table: str, old: vault.Keys, new: vault.Keys):
+    """The rows with their personal columns under the new key."""
+    fields = [f"{table.removeprefix('vault/')}.{name}" for name in columns]
+    vault.log(root, by="rotate", fields=fields, purpose="another encryption key", rows=len(rows))
+    sealed = {}
+    for name in columns:
+        context = f"{table}.{name}"
+        try:
+            plain = vault.decrypt(rows[name].tolist(), key=old.encryption, context=context)
+        except vault.KeyProblem as error:
+            raise vault.KeyProblem(
+                f"{error}; nothing was changed. If data/vault is still that of another source, "
+                "run `make run` first"
+            ) from None
+        sealed[name] = vault.encrypt(plain, key=new.encryption, context=context)
+    return rows.assign(**sealed)
 
 
 def _write_texts(root: Path, folder: Path, old: vault.Keys, new: vault.Keys) -> None:
