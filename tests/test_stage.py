@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crm import engine
+from crm import engine, vault
 from crm.project import ProjectError
 from crm.stage import Stage
 from crm.tables import TableError, empty, lookup
@@ -118,3 +118,35 @@ def test_a_list_with_somebody_who_may_not_be_addressed_is_not_written(
     else:
         stage.write("recall", rows)
     stage.write("recall", empty("features/recall"))
+
+
+LOCKED = "data/vault/customers.parquet"
+
+
+def test_values_are_unlocked_with_one_line_in_the_log_that_holds_none(root):
+    (root / "dvc.yaml").write_text(DVC.replace("deps: [", f"deps: [{LOCKED}, "))
+    prints = vault.PUBLISHED.fingerprints()
+    (root / "params.yaml").write_text(RUN + f"vault: {json.dumps(prints)}\n" + RFM)
+    (root / "data/sources/demo").mkdir(parents=True)
+    (root / "data/sources/demo/mapping.yaml").write_text("public: true\n")
+    rows = empty("vault/customers").reindex([0, 1]).assign(line=[1, 2], customer_key=["A", "B"])
+    for name, value in {"name": "张三", "phone": "13812345678"}.items():
+        sealed = vault.encrypt(
+            [value, None], key=vault.PUBLISHED.encryption, context=f"vault/customers.{name}"
+        )
+        rows[name] = pd.Series(sealed, dtype="str")
+    rows = rows.astype({"line": "int64"})
+    engine.write(engine.connect(threads=1), rows, root / LOCKED, lookup("vault/customers"))
+    found = Stage("rfm").unlock("customers", "name", "phone", purpose="to see whether they agree")
+    assert found["name"].tolist()[0] == "张三"
+    assert list(found.columns) == ["line", "customer_key", "name", "phone"]
+    (line,) = (root / ".crm/access.log").read_text(encoding="utf-8").splitlines()
+    entry = json.loads(line)
+    assert entry.pop("at")
+    assert entry.pop("who")
+    assert entry == {
+        "by": "rfm", "fields": ["customers.name", "customers.phone"], "rows": 2,
+        "purpose": "to see whether they agree",
+    }  # fmt: skip
+    assert "张三" not in line
+    assert "13812345678" not in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -205,6 +206,83 @@ def test_a_public_source_has_no_key_file(root):
     use.use(root, "online-retail")
     assert not (root / "data/sources/online-retail/keys.json").exists()
     assert load_params(root)["vault"] == vault.PUBLISHED.fingerprints()
+
+
+# --- keys are looked at before any work
+
+
+KEYS = {"pseudonym": "ab" * 32, "encryption": "cd" * 64}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no keys for 'shop': set CRM_PSEUDONYM_KEY and CRM_ENCRYPTION_KEY, or put back"),
+        ("{}", "is not JSON with the texts pseudonym and encryption; put it back"),
+        (json.dumps(KEYS | {"encryption": "xy"}), "are not hexadecimal text"),
+        (json.dumps(KEYS | {"encryption": "cd" * 32}), "are too short"),
+        (json.dumps(KEYS), "the pseudonym key has fingerprint"),
+    ],
+    ids=["missing", "malformed", "no hex", "short", "of another source"],
+)
+@pytest.mark.parametrize(
+    "stage", [[], ["ingest"], ["identity"]], ids=["all", "ingest", "identity"]
+)
+def test_a_missing_or_wrong_key_ends_a_run_before_any_work(
+    root, monkeypatch, capsys, text, said, stage
+):
+    use.use(root, "shop")
+    file = root / "data/sources/shop/keys.json"
+    file.write_text(text) if text else file.unlink()
+    monkeypatch.chdir(root)
+    started = []
+    monkeypatch.setattr("crm.run._call", lambda *command, **_: started.append(command))
+    monkeypatch.setattr("crm.run.run_notebook", lambda *arguments: started.append(arguments))
+    assert main(["run", *stage]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert "ab" * 32 not in error
+    assert len(error.splitlines()) == 1
+    assert not started
+
+
+def test_a_stage_that_needs_no_key_runs_without(root, monkeypatch):
+    use.use(root, "shop")
+    (root / "data/sources/shop/keys.json").unlink()
+    monkeypatch.chdir(root)
+    started = []
+    monkeypatch.setattr("crm.run.run_notebook", lambda *arguments: started.append(arguments))
+    assert main(["run", "rfm"]) == 0
+    assert len(started) == 1
+
+
+def test_a_source_whose_fingerprints_are_known_gets_no_new_keys(root):
+    """Its vault lies under keys that are lost: new ones would only seem to work."""
+    prints = vault.Keys(b"p" * 32, b"e" * 64).fingerprints()
+    text = json.dumps({"vault": prints})
+    (root / "data/sources/shop/params.yaml").write_text(text)
+    with pytest.raises(vault.KeyProblem, match="no keys for 'shop'"):
+        use.use(root, "shop")
+    assert not (root / "data/sources/shop/keys.json").exists()
+
+
+# --- crm publish
+
+
+def test_what_is_handed_over_holds_pages_and_nothing_else(root, monkeypatch):
+    """A reviewer sees pages only: no table, key, log or executed copy goes along (ROL-07)."""
+    use.use(root, "shop")
+    made = (
+        "reports/index.html", "reports/pages/rfm.html", "reports/notebooks/rfm.ipynb",
+        "reports/metrics/rfm.json", "data/vault/customers.parquet", ".crm/access.log",
+    )  # fmt: skip
+    for name in made:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    monkeypatch.chdir(root)
+    assert main(["publish", "out"]) == 0
+    found = {p.relative_to(root / "out").as_posix() for p in (root / "out").rglob("*.*")}
+    assert found == {"index.html", "pages/rfm.html"}
 
 
 # --- crm check, crm draft

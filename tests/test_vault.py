@@ -166,3 +166,54 @@ def test_a_wrong_key_stops_the_run_and_is_named():
         vault.check_fingerprints(vault.PUBLISHED, prints | {"encryption": "0000"})
     with pytest.raises(vault.KeyProblem, match=r"vault.pseudonym: None"):
         vault.check_fingerprints(vault.PUBLISHED, {})
+
+
+# --- masks (E16, Q-23)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("张三", "张*"), ("张小明", "张**"), ("欧阳修", "欧阳*"), ("欧阳", "欧*"), ("张", "*"),
+        ("Ann Lee", "A******"), ("阿迪力·买买提", "阿******"), ("é", "*"),
+    ],
+)  # fmt: skip
+def test_a_name_shows_its_surname_and_never_the_whole(name, shown):
+    assert vault.mask_name(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (" 张 三 ", "张*"), ("Ａｎｎ", "A**"), ("=SUM(A1)", "********"), ("<b>", "***"),
+        ("13812345678", "***********"), ("", ""), (None, ""), (float("nan"), ""),
+    ],
+    ids=["blanks", "full width", "a formula", "markup", "a phone", "empty", "none", "no number"],
+)  # fmt: skip
+def test_what_does_not_look_like_a_name_is_hidden_whole(name, shown):
+    assert vault.mask_name(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("phone", "shown"),
+    [
+        ("13812345678", "138****5678"), ("+86 138 1234-5678", "138****5678"),
+        ("８６１３８１２３４５６７８", "138****5678"), ("01058880000", "010****0000"),
+        ("58880000", "****"), ("+44 20 7946 0958", "****"), ("138123456789", "****"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_phone_of_eleven_digits_lacks_its_middle_and_any_other_is_hidden(phone, shown):
+    assert vault.mask_phone(phone) == shown
+
+
+@pytest.mark.parametrize(
+    ("email", "shown"),
+    [
+        ("ann@example.org", "a***@example.org"), ("李@例子.cn", "李***@例子.cn"),
+        ("a@b@example.org", "***"), ("call me @ 138 1234", "***"), ("a@13812345678.com", "***"),
+        ("@example.org", "***"), ("", ""), (None, ""),
+    ],
+)  # fmt: skip
+def test_an_e_mail_shows_its_first_character_and_its_domain(email, shown):
+    assert vault.mask_email(email) == shown

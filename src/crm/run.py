@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from crm import vault
 from crm.document import Problem, did_you_mean, printable
 from crm.project import (
     ProjectError,
@@ -24,6 +25,7 @@ from crm.project import (
     load_params,
     load_specs,
     params_problems,
+    read_yaml,
     settings,
 )
 
@@ -37,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; an expected error is one message on standard error and exit code 1."""
     options = _parser().parse_args(arguments)
     try:
+        vault.settle(find_root())
         return options.command(options) or 0
     except ValueError as error:
         if not type(error).__module__.startswith("crm."):
@@ -66,14 +69,30 @@ def run(options) -> int:
     if problems:
         raise ProjectError("\n".join(map(str, problems)))
     specs = load_specs(root, settings(params)["source"])
+    if options.name is not None and options.name not in specs:
+        raise ProjectError(f"no stage {options.name!r} in dvc.yaml; it has {sorted(specs)}")
+    if options.name is None or _needs_keys(specs[options.name]):
+        _check_keys(root, params)
     if options.name is None:
         return _everything(root)
-    if options.name not in specs:
-        raise ProjectError(f"no stage {options.name!r} in dvc.yaml; it has {sorted(specs)}")
     spec = specs[options.name]
     if spec.notebook:
         return run_notebook(root, spec, params)
     return {"simulate": _simulate, "site": _site}[spec.name](root, params)
+
+
+def _needs_keys(spec: Spec) -> bool:
+    """Whether a stage makes pseudonyms, or reads or writes the vault."""
+    return "vault" in spec.params or any(
+        path.startswith("data/vault/") for path in (*spec.deps, *spec.outs)
+    )
+
+
+def _check_keys(root: Path, params: dict) -> None:
+    """Raise `KeyProblem` before any work unless both keys are there and the right ones."""
+    folder = root / "data/sources" / settings(params)["source"]
+    is_public = read_yaml(folder / "mapping.yaml").get("public") is True
+    vault.checked_keys(folder, params.get("vault", {}), public=is_public)
 
 
 def run_notebook(root: Path, spec: Spec, params: dict) -> int:
@@ -287,6 +306,14 @@ def check(options) -> int:
     return 1 if problems else 0
 
 
+def rotate(options) -> int:
+    """`crm rotate`: another encryption key for the source in use, its vault encrypted anew."""
+    from crm.rotate import rotate
+
+    _write(sys.stdout, rotate(find_root()))
+    return 0
+
+
 def pull(options) -> int:
     """`crm pull NAME`: bring tables of a database or an API into data/raw/NAME, once."""
     from crm.pull import pull
@@ -423,6 +450,7 @@ def _parser() -> argparse.ArgumentParser:
     add(use, ("name", {"help": "a folder of data/sources"}))
     add(check, ("name", {"help": "a folder of data/sources"}))
     add(draft, ("name", {"help": "name of the new source"}), ("files", {"nargs": "+"}))
+    add(rotate)
     add(pull, ("name", {"help": "a folder of data/sources with a pull.yaml"}))
     add(
         simulate,

@@ -139,9 +139,7 @@ class Stage:
         from crm import vault
 
         is_public = read_yaml(self.source.mapping).get("public") is True
-        found = vault.keys(self.source.folder, public=is_public)
-        vault.check_fingerprints(found, self.vault)
-        return found
+        return vault.checked_keys(self.source.folder, self.vault, public=is_public)
 
     # ---- reading ---------------------------------------------------------------------------
 

@@ -229,27 +229,53 @@ def _overrides(folder: Path) -> dict:
 
 def _overridden(root: Path, base: str, folder: Path) -> str:
     """The base's text with the source's name, overrides and key fingerprints, comments kept."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
     from crm import mapping
 
     given = parse_yaml(base, "params.yaml"), _overrides(folder)  # within bounds, or this raises
     problems = params_problems(root, given[0]) + params_problems(root, given[1], _shown(folder))
     if problems:  # before a new source gets its keys
         raise ProjectError("\n".join(map(str, problems)))
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 99
+    yaml = _yaml()
     document = yaml.load(base)
     if given[1]:
         _write_into(document, yaml.load(folder / "params.yaml"))
     public = mapping.load(folder / "mapping.yaml").public
-    prints = vault.keys(folder, public=public, create=True).fingerprints()
-    prints = {which: DoubleQuotedScalarString(text) for which, text in prints.items()}
-    _write_into(document, {"run": {"source": folder.name}, "vault": prints})
+    found = vault.keys(folder, public=public, create="vault" not in given[1])
+    if "vault" in given[1]:
+        vault.check_fingerprints(found, given[1]["vault"], where=_shown(folder))
+    _write_into(document, {"run": {"source": folder.name}, "vault": _quoted(found)})
+    return _dumped(yaml, document)
+
+
+def with_fingerprints(text: str, found: vault.Keys) -> str:
+    """The text of a params.yaml with the fingerprints of these keys, comments kept."""
+    yaml = _yaml()
+    document = yaml.load(text)
+    if document is None:  # comments only, which have no place in a document without keys
+        return f"{text}{_dumped(yaml, {'vault': _quoted(found)})}"
+    _write_into(document, {"vault": _quoted(found)})
+    return _dumped(yaml, document)
+
+
+def _yaml():
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 99
+    return yaml
+
+
+def _dumped(yaml, document) -> str:
     stream = io.StringIO()
     yaml.dump(document, stream)
     return stream.getvalue()
+
+
+def _quoted(found: vault.Keys) -> dict:
+    """The fingerprints in quotes, since one of digits only would be a number."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    return {k: DoubleQuotedScalarString(text) for k, text in found.fingerprints().items()}
 
 
 def _write_into(document, over: dict) -> None:

@@ -1,4 +1,4 @@
-"""Pseudonyms and encryption: what stands between personal data and every analysis.
+"""Pseudonyms, encryption and masks: what stands between personal data and every analysis.
 
 Two keys. The *pseudonym* key turns a source key into a customer id and is never changed, since
 all ids hang on it; the *encryption* key protects the personal columns. They come from the
@@ -14,13 +14,22 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
+import shutil
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 ID_LENGTH = 16  # hex digits of a customer id: 64 bits, no clash expected below 10^8 customers
+SETTLED = ".crm/rotated"  # a change of keys that is decided; `settle` puts its files in place
+COMPOUND = re.compile(  # surnames of two characters, which are shown whole (Q-23)
+    "欧阳|司马|诸葛|上官|司徒|司空|夏侯|东方|皇甫|尉迟|公孙|慕容|令狐|长孙"
+    "|宇文|轩辕|端木|独孤|南宫|西门|百里|呼延|闻人|澹台|公冶|濮阳|淳于|单于"
+    "|太叔|申屠|钟离|鲜于|闾丘|万俟|赫连|拓跋|东郭|南门|左丘|歐陽|司馬|諸葛"
+    "|東方|尉遲|長孫|軒轅|獨孤|南宮|西門|聞人|濮陽|鍾離|鮮于|赫連"
+)
 
 
 class KeyProblem(ValueError):
@@ -59,10 +68,10 @@ def keys(folder: Path, *, public: bool, create: bool = False) -> Keys:
     """
     if public:
         return PUBLISHED
-    found = _from_environment() or _from_file(folder / "keys.json")
+    found = _from_environment() or from_file(folder / "keys.json")
     if found is None and create:
         found = Keys(secrets.token_bytes(32), secrets.token_bytes(64))
-        _store(found, folder / "keys.json")
+        store(found, folder / "keys.json")
     if found is None:
         raise KeyProblem(
             f"no keys for {folder.name!r}: set CRM_PSEUDONYM_KEY and CRM_ENCRYPTION_KEY, or put "
@@ -76,14 +85,48 @@ def keys(folder: Path, *, public: bool, create: bool = False) -> Keys:
     return found
 
 
-def check_fingerprints(found: Keys, expected: dict[str, str]) -> None:
-    """Raise `KeyProblem` unless the keys are those whose fingerprints params.yaml names."""
+def from_file(path: Path) -> Keys | None:
+    """The keys in a file, none if it is not there."""
+    if not path.exists():
+        return None
+    try:
+        stored = json.loads(path.read_text())
+        texts = stored["pseudonym"], stored["encryption"]
+    except (ValueError, KeyError, TypeError):
+        raise KeyProblem(
+            f"{path} is not JSON with the texts pseudonym and encryption; put it back"
+        ) from None
+    return _parse(*texts, where=str(path))
+
+
+def store(made: Keys, path: Path) -> None:
+    """Write the keys to a file for its owner alone, forced to the disk: there is no other copy."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    text = json.dumps({"pseudonym": made.pseudonym.hex(), "encryption": made.encryption.hex()})
+    with path.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def checked_keys(folder: Path, expected: dict[str, str], *, public: bool) -> Keys:
+    """The keys of the source in `folder`, if they are those that params.yaml expects."""
+    found = keys(folder, public=public)
+    check_fingerprints(found, expected)
+    return found
+
+
+def check_fingerprints(found: Keys, expected: dict, *, where: str = "params.yaml") -> None:
+    """Raise `KeyProblem` unless the keys are those whose fingerprints a params.yaml names."""
+    mend = "put the right key back"
+    if where == "params.yaml":
+        mend += ", or run `crm use` again if the change is meant"
     for which, fingerprint in found.fingerprints().items():
         if expected.get(which) != fingerprint:
             raise KeyProblem(
-                f"the {which} key has fingerprint {fingerprint}, but params.yaml says "
-                f"vault.{which}: {expected.get(which)}; put the right key back, or run `crm use` "
-                "again if the change is meant"
+                f"the {which} key has fingerprint {fingerprint}, but {where} says "
+                f"vault.{which}: {expected.get(which)}; {mend}"
             )
 
 
@@ -133,30 +176,54 @@ def decrypt(values: list[str | None], *, key: bytes, context: str) -> list[str |
 
 
 def mask_name(name: str | None) -> str:
-    """The surname and one star for each further character; nothing for nothing (Q-23).
+    """The surname and one star for each further character; nothing for nothing (PRV-01, Q-23).
+
+    Of a name in another script the first letter stays. A name of one character, and what does
+    not begin like a name, is hidden whole: nobody's full name is shown.
 
     Examples
     --------
-    >>> mask_name("张三丰"), mask_name(None)
-    ('张**', '')
+    >>> mask_name("张小明"), mask_name("欧阳修"), mask_name("Ann Lee"), mask_name("张")
+    ('张**', '欧阳*', 'A******', '*')
     """
-    text = "" if _is_empty(name) else name.strip()
-    return text[:1] + "*" * len(text[1:])
+    text = _narrow(name)
+    if not text.isascii():
+        text = "".join(text.split())
+    shown = 2 if COMPOUND.match(text) and len(text) > 2 else 1
+    if len(text) == 1 or not text[:shown].isalpha():
+        shown = 0
+    return text[:shown] + "*" * (len(text) - shown)
 
 
 def mask_phone(phone: str | None) -> str:
-    """The first three and last four of eleven digits; any other number is hidden whole (Q-23).
+    """The first three and last four of eleven digits; any other number is hidden whole (PRV-02).
+
+    Blanks, hyphens and +86 are removed first (Q-18).
 
     Examples
     --------
-    >>> mask_phone("+86 138 1234 5678"), mask_phone("5678"), mask_phone(None)
+    >>> mask_phone("+86 138-1234-5678"), mask_phone("12345678"), mask_phone(None)
     ('138****5678', '****', '')
     """
-    if _is_empty(phone):
-        return ""
-    digits = "".join(c for c in unicodedata.normalize("NFKC", phone) if c.isdigit())
-    digits = digits[2:] if len(digits) == 13 and digits.startswith("86") else digits
-    return f"{digits[:3]}****{digits[-4:]}" if len(digits) == 11 else "****"
+    text = re.sub(r"[\s-]", "", _narrow(phone))
+    digits = re.sub(r"^(\+86|0086|86(?=1\d{10}$))", "", text)
+    shown = re.fullmatch(r"([0-9]{3})[0-9]{4}([0-9]{4})", digits)
+    return "****".join(shown.groups()) if shown else "****" if text else ""
+
+
+def mask_email(email: str | None) -> str:
+    """The first character and the domain; what is no address is hidden whole (Q-23).
+
+    Examples
+    --------
+    >>> mask_email("ann@example.org"), mask_email("ann at home"), mask_email(None)
+    ('a***@example.org', '***', '')
+    """
+    text = _narrow(email)
+    shown = re.fullmatch(r"([^\s@])[^\s@]*(@[\w-]+(\.[\w-]+)+)", text)
+    if shown is None or re.search(r"\d{7}", shown[2]):  # a number may stand where a domain should
+        return "***" if text else ""
+    return f"{shown[1]}***{shown[2]}"
 
 
 def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> None:
@@ -172,6 +239,26 @@ def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def settle(root: Path) -> None:
+    """Put the files of a decided change of keys in place; one cut off in the middle goes on.
+
+    Each is renamed, so that it is whole before and after, and those that are done are gone.
+    """
+    decided = root / SETTLED
+    if not decided.exists():
+        return
+    for path in sorted(p for p in decided.rglob("*") if p.is_file()):
+        target = root / path.relative_to(decided)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    shutil.rmtree(decided)
+
+
+def _narrow(value) -> str:
+    """The text without blanks around it, full-width letters and digits made narrow."""
+    return "" if _is_empty(value) else unicodedata.normalize("NFKC", str(value)).strip()
 
 
 def _seal(cipher, value: str, bound: list[bytes]) -> str:
@@ -190,19 +277,6 @@ def _from_environment() -> Keys | None:
     return None if absent else _parse(*given.values(), where="the environment")
 
 
-def _from_file(path: Path) -> Keys | None:
-    if not path.exists():
-        return None
-    try:
-        stored = json.loads(path.read_text())
-        texts = stored["pseudonym"], stored["encryption"]
-    except (ValueError, KeyError, TypeError):
-        raise KeyProblem(
-            f"{path} is not JSON with the texts pseudonym and encryption; put it back"
-        ) from None
-    return _parse(*texts, where=str(path))
-
-
 def _parse(pseudonym: str, encryption: str, *, where: str) -> Keys:
     try:
         found = Keys(bytes.fromhex(pseudonym), bytes.fromhex(encryption))
@@ -213,11 +287,3 @@ def _parse(pseudonym: str, encryption: str, *, where: str) -> Keys:
             f"the keys in {where} are too short: 32 bytes for pseudonyms, 64 for encryption"
         )
     return found
-
-
-def _store(made: Keys, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(
-        json.dumps({"pseudonym": made.pseudonym.hex(), "encryption": made.encryption.hex()})
-    )
