@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +72,13 @@ def frame(con, expr: ibis.Table) -> pd.DataFrame:
         _as_int(name) if kind.is_integer() else f'"{name}"' for name, kind in expr.schema().items()
     ]
     return con.con.sql(f"SELECT {', '.join(columns)} FROM ({_sql(con, expr)})").df()
+
+
+def batches(con, expr: ibis.Table, size: int) -> Iterator[list[tuple]]:
+    """The rows of a result, `size` at a time, so that it is never held whole."""
+    cursor = con.con.cursor().execute(_sql(con, expr))
+    while rows := cursor.fetchmany(size):
+        yield rows
 
 
 def hold(con, expr: ibis.Table, name: str) -> ibis.Table:

@@ -26,6 +26,7 @@ from ibis import _
 from crm import linkage
 from crm.document import LONGEST, Problem, did_you_mean
 from crm.linkage import Level, Model, rule, trait
+from crm.tables import NO_NAME
 from crm.vault import pseudonyms
 
 if TYPE_CHECKING:
@@ -38,13 +39,6 @@ SAME = "same name and contact"  # of CLN-04: suggested whatever its probability
 IN_COMMON = 2  # traits that two records need in common: one alone is no evidence (E13)
 PERSONAL = ("name", "phone", "email", "address")  # unlocked; the number of an ID is not
 
-# words that stand for no name, as forms and typists use them
-NO_NAME = (
-    "测试", "测试用户", "测试账号", "测试客户", "无名氏", "无名", "匿名", "匿名用户", "未知",
-    "未填", "未填写", "客户", "顾客", "用户", "会员", "散客", "先生", "女士", "小姐", "新用户",
-    "test", "tester", "test user", "test test", "demo", "anonymous", "unknown", "guest", "user",
-    "customer", "member", "admin", "name", "null", "none", "na", "a n", "nan",
-)  # fmt: skip
 TITLES = "先生|女士|小姐|太太|老师|经理|师傅"  # after a name; not part of it
 NO_PHONE = ("13800138000", "12345678", "123456789", "1234567890", "12345678901", "13812345678")
 NO_MAIL = ("test", "none", "null", "noreply", "no-reply", "admin", "abc", "a", "xxx")  # before @

@@ -224,9 +224,10 @@ def _git_commit(root: Path) -> str:
 
 
 def _everything(root: Path) -> int:
-    """`dvc repro`, then where to look."""
+    """`dvc repro`, the gate, then where to look."""
     code = _call("dvc", "repro", root=root)
     if code == 0:
+        gate(None)
         page = root / "reports/index.html"
         sys.stdout.write(f"\nThe report is ready. Open {page.as_uri()}\n")
     return code
@@ -423,9 +424,18 @@ def publish(options) -> int:
         raise ProjectError("there is no report yet: run `make run` first")
     if target.exists() and any(target.iterdir()):
         raise ProjectError(f"{target} is not empty; give a new or an empty folder")
+    gate(options)
     shutil.copytree(root / "reports/pages", target / "pages", dirs_exist_ok=True)
     shutil.copy(root / "reports/index.html", target / "index.html")
     sys.stdout.write(f"published to {target}\n")
+    return 0
+
+
+def gate(options) -> int:
+    """`crm gate`: scan every output for personal values; fails if there are any."""
+    from crm.gate import gate
+
+    _write(sys.stdout, gate(find_root()))
     return 0
 
 
@@ -463,6 +473,7 @@ def _parser() -> argparse.ArgumentParser:
     add(track)
     add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
     add(publish, ("folder", {"help": "a new folder"}))
+    add(gate)
     add(stages)
     return parser
 

@@ -113,6 +113,14 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
 LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
+# words that stand for no name, as forms and typists use them
+NO_NAME = (
+    "测试", "测试用户", "测试账号", "测试客户", "无名氏", "无名", "匿名", "匿名用户", "未知",
+    "未填", "未填写", "客户", "顾客", "用户", "会员", "散客", "先生", "女士", "小姐", "新用户",
+    "test", "tester", "test user", "test test", "demo", "anonymous", "unknown", "guest", "user",
+    "customer", "member", "admin", "name", "null", "none", "na", "a n", "nan",
+)  # fmt: skip
+
 _SOURCE = _c("source", "string", "the source the row came from")
 _CUSTOMER_KEY = _c("customer_key", "string", "the customer's key in the source; empty if unknown")
 _CUSTOMER_ID = _c("customer_id", "string", "pseudonym of the customer; empty if unknown")

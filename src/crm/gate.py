@@ -1,0 +1,346 @@
+"""The gate: no personal value of the vault, and nothing that looks like one, in any output.
+
+Scanned are all tables, executed notebooks, pages, metrics and models that dvc.yaml declares, what
+lies in `reports`, the run records and logs in `.crm`, and everything that MLflow keeps here. Not
+scanned are `data/raw` and `data/truth`, which came so, and `data/vault`, which is encrypted: they
+are no outputs, and nothing of them is published or tracked (PRV-03).
+
+A *name*, an *address* or another value of the vault is found as a sequence of words; each Chinese
+character is a word of its own. A Chinese name of two characters counts only where it stands by
+itself, since two characters meet by chance in ordinary words, and a name that the catalogue or
+the prose of a notebook has as a word is not looked for; the result says how many those are.
+Phones, e-mails and numbers of identity documents are found by their form too, whoever they
+belong to. The vault is that of the source in params.yaml: after a change of source only the form
+tells what an old record in MLflow holds of the last one.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from crm.project import load_params, load_specs, read_yaml, settings
+from crm.tables import NO_NAME, TABLES
+
+UNSCANNED = ("data/raw/", "data/truth/", "data/vault/")
+WORDS = ("products.product_name", "products.category", "campaigns.campaign_name")  # no persons
+SHOWN = 20  # hits told one by one
+SHORT = 2  # characters of a Chinese name that may be part of a word
+WHOLE_LETTERS = 5  # below it a single word or number is no evidence outside a cell of its own
+BATCH = 10_000  # cells of a table looked at in one go
+CACHED = 100_000  # texts of which the result is kept
+CHINESE = "\u3400-\u9fff"
+WORD = re.compile(rf"[{CHINESE}]|[^\W_{CHINESE}]+")
+PHONE = re.compile(r"(?<![\w.+-])(?:\+?86[- ]?)?(1[3-9]\d[- ]?\d{4}[- ]?\d{4})(?![\w-]|\.\d)")
+MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+IDENTITY = re.compile(r"(?<![\w.])(\d{17}[\dXx])(?![\w]|\.\d)")
+PLACE = re.compile(r'"line": ?\d+')  # of a row in its source, in quarantine: no phone
+ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+PSEUDONYM = "^[0-9a-f]{16}$"
+MAY_HOLD = rf"[{CHINESE}]|@|[A-Za-z] ?[A-Za-z]|\d[\d -]{{5,}}"  # cells worth a look
+
+
+class GateError(ValueError):
+    """Personal values stand in an output; the message lists where."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One personal value in one output: where, what kind it is, and the value, masked."""
+
+    file: str
+    place: str
+    kind: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.place}: {self.kind} {self.hint}, unmasked"
+
+
+class Values:
+    """The personal values to look for, by their first two words.
+
+    Parameters
+    ----------
+    known
+        Kind of value (`name`, `phone`, …) → values in the clear.
+    words
+        Texts of the catalogue and of the project: a name in one of them may be a word.
+    """
+
+    def __init__(self, known: dict[str, set[str]], words: Iterable[str] = ()):
+        self._starts: dict[tuple, list[tuple[tuple, str]]] = {}
+        self._whole: dict[tuple, str] = {}
+        for kind, values in sorted(known.items()):
+            for value in values:
+                self._add(tuple(_words(value)), kind)
+        self.count = len(self._whole)
+        usual = {found for text in words for found, _at in self._sequences(_plain(text))}
+        self._words = {found for found in usual if self._whole[found] == "name"}
+
+    @property
+    def passed(self) -> int:
+        """Names that are words of the catalogue or of a notebook, so nobody can tell them."""
+        return len(self._words)
+
+    def _add(self, words: tuple, kind: str) -> None:
+        if kind == "name" and (
+            _is_number(words) or {"".join(words), " ".join(words)} & set(NO_NAME)
+        ):
+            return
+        if words and words not in self._whole:
+            self._whole[words] = kind
+            self._starts.setdefault(words[:2], []).append((words, kind))
+
+    def find(self, text: str) -> Iterator[tuple[str, str, int]]:
+        """Each personal value in a text: its kind, the value, and where it begins."""
+        plain = _plain(text)
+        taken = set()
+        for words, at in self._sequences(plain):
+            if words not in self._words:
+                taken.add(at)
+                yield self._whole[words], words[0], at
+        for kind, value, at in _by_form(plain):
+            if at not in taken:
+                yield kind, value, at
+
+    def _sequences(self, plain: str) -> Iterator[tuple[tuple, int]]:
+        """Each sequence of words of the vault in a text, and where it begins."""
+        if not self._starts:
+            return
+        spans = [(m[0], m.start(), m.end()) for m in WORD.finditer(plain)]
+        tokens = [word for word, _first, _last in spans]
+        for i, pair in enumerate(pairwise([*tokens, None])):
+            for start in (pair[:1], pair):
+                for words, kind in self._starts.get(start, ()):
+                    if tuple(tokens[i : i + len(words)]) == words:
+                        whole = len(tokens) == len(words)  # a cell of its own
+                        edges = (spans[i][1], spans[i + len(words) - 1][2])
+                        if whole or self._counts(words, kind, plain, edges):
+                            yield words, edges[0]
+
+    def _counts(self, words: tuple, kind: str, plain: str, edges: tuple[int, int]) -> bool:
+        """Whether a sequence within a longer text is evidence, not chance."""
+        if len(words) == 1:
+            return kind != "name" and len(words[0]) >= WHOLE_LETTERS
+        chinese = all("\u3400" <= word <= "\u9fff" for word in words)
+        if kind == "name" and chinese and len(words) <= SHORT:
+            before, after = plain[max(edges[0] - 1, 0) : edges[0]], plain[edges[1] : edges[1] + 1]
+            return not (_is_chinese(before) or _is_chinese(after))
+        return True
+
+
+def gate(root: Path) -> str:
+    """Scan every output; the sentence that says what was scanned.
+
+    Raises
+    ------
+    GateError
+        Something personal was found; the message names file, place and kind, never the value.
+    """
+    from crm import engine
+
+    con = engine.connect(spill=root / ".crm/spill")
+    values = Values(_known(root, con), _ordinary(root, con))
+    files = sorted(_files(root))
+    found = (leak for path in files for leak in _scan(root, con, path, values))
+    leaks = list(dict.fromkeys(found))
+    if leaks:
+        more = [f"… and {len(leaks) - SHOWN} more"] if len(leaks) > SHOWN else []
+        mend = (
+            "gate: personal values stand in outputs. Find the stage that writes the file, take "
+            "the value out there and run again; until then nothing may be published"
+        )
+        raise GateError("\n".join([mend, *map(str, leaks[:SHOWN]), *more]))
+    passed = f" ({values.passed} names left out that are ordinary words)" if values.passed else ""
+    return (
+        f"gate: {len(files)} files hold none of {values.count} personal values{passed} and no "
+        "unmasked phone, e-mail or identity number"
+    )
+
+
+# ---- what is looked for ----------------------------------------------------------------------
+
+
+def _known(root: Path, con) -> dict[str, set[str]]:
+    """Kind → values of the vault in the clear; the look into it is logged (PRV-15)."""
+    from crm import engine, vault
+
+    params = load_params(root)
+    folder = root / "data/sources" / settings(params)["source"]
+    public = read_yaml(folder / "mapping.yaml").get("public") is True
+    key = vault.checked_keys(folder, params.get("vault", {}), public=public).encryption
+    found: dict[str, set[str]] = {}
+    for path in sorted((root / "data/vault").glob("*.parquet")):
+        rows, name = engine.scan(con, path), f"vault/{path.stem}"
+        columns = [c.name for c in TABLES[name].columns if c.personal]
+        fields = [f"{name}.{column}" for column in columns]
+        vault.log(root, by="gate", fields=fields, purpose="look for leaks",
+                  rows=int(rows.count().execute()))  # fmt: skip
+        for column in columns:
+            sealed = engine.frame(con, rows.select(column).distinct())[column].dropna()
+            plain = vault.decrypt(sealed.tolist(), key=key, context=f"{name}.{column}")
+            found.setdefault(column.replace("_", " "), set()).update(plain)
+    return found
+
+
+def _ordinary(root: Path, con) -> Iterator[str]:
+    """Texts in which no person is named: of the catalogue, and of the notebooks as committed."""
+    from crm import engine
+
+    for entry in WORDS:
+        table, column = entry.split(".")
+        path = root / f"data/tables/{table}.parquet"
+        if path.exists():
+            rows = engine.scan(con, path).select(column).distinct()
+            yield from engine.frame(con, rows)[column].dropna()
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        for _cell, text in _outputs(None, path):
+            yield text
+
+
+def _by_form(plain: str) -> Iterator[tuple[str, str, int]]:
+    for kind, pattern in (("phone", PHONE), ("e-mail", MAIL), ("identity number", IDENTITY)):
+        for match in pattern.finditer(plain):
+            if kind != "identity number" or _is_identity(match[0]):
+                yield kind, match[0], match.start()
+
+
+def _is_identity(text: str) -> bool:
+    """Whether 18 characters are a number of an identity document: GB 11643-1999, check digit."""
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    total = sum(int(digit) * weight for digit, weight in zip(text, weights, strict=False))
+    return text[17].upper() == "10X98765432"[total % 11]
+
+
+# ---- where it is looked for ------------------------------------------------------------------
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Every file that is an output, or that a run leaves behind."""
+    specs = load_specs(root, settings(load_params(root))["source"])
+    outs = {path for spec in specs.values() for path in (*spec.outs, spec.metrics) if path}
+    places = [path for path in outs if not f"{path}/".startswith(UNSCANNED)]
+    places += ["reports", ".crm", "mlartifacts", "mlflow.db"]
+    found = {file for place in places for file in _below(root / place)}
+    return iter(found | set(root.glob("data/sources/*/*.parquet")))
+
+
+def _below(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    elif path.is_dir() and any(path.glob("month=*")):
+        yield path  # one table
+    elif path.is_dir():
+        yield from (file for file in path.rglob("*") if file.is_file())
+
+
+def _scan(root: Path, con, path: Path, values: Values) -> Iterator[Leak]:
+    """The leaks of one file; a text that was scanned before is not scanned again."""
+    shown = path.relative_to(root).as_posix()
+    kind = ".parquet" if path.is_dir() else path.suffix
+    reader = {".parquet": _cells, ".db": _entries, ".ipynb": _outputs}.get(kind, _lines)
+    for place, text in reader(con, path):
+        for kind, value, at in _found(values, text):
+            row = text.count("\n", 0, at) + 1
+            where = f"{place}, line {row}" if place and row > 1 else place or f"line {row}"
+            yield Leak(shown, where, kind, f"{value[:1]}***")
+
+
+@lru_cache(maxsize=CACHED)  # the layers of tables and the runs of MLflow repeat most texts
+def _found(values: Values, text: str) -> tuple[tuple[str, str, int], ...]:
+    return tuple(values.find(text))
+
+
+def _cells(con, path: Path) -> Iterator[tuple[str, str]]:
+    """Each distinct text of a table that may hold a person, by the column it stands in.
+
+    The engine finds them, so that a table of any size is never held whole.
+    """
+    from crm import engine
+
+    rows = engine.scan(con, path)
+    for column, kind in rows.schema().items():
+        if kind.is_string() or (kind.is_integer() and not column.endswith("line")):
+            texts = rows.select(text=rows[column].cast("string")).distinct()
+            looked = texts.filter(texts.text.re_search(MAY_HOLD), ~texts.text.re_search(PSEUDONYM))
+            for batch in engine.batches(con, looked, BATCH):
+                yield from ((f"column {column}", text) for (text,) in batch)
+
+
+def _entries(con, path: Path) -> Iterator[tuple[str, str]]:
+    """Each text in a SQLite database, by table and column."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        for (table,) in tables.fetchall():
+            cursor = db.execute(f'SELECT * FROM "{table}"')
+            names = [column[0] for column in cursor.description]
+            for row in cursor:
+                for name, value in zip(names, row, strict=True):
+                    if isinstance(value, str | bytes):
+                        text = value if isinstance(value, str) else value.decode(errors="replace")
+                        yield f"table {table}, column {name}", text
+
+
+def _outputs(con, path: Path) -> Iterator[tuple[str, str]]:
+    """Each text in a notebook, by cell; one that is no notebook is read as lines."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError):
+        yield from _lines(con, path)
+        return
+    for number, cell in enumerate(cells, 1):
+        for text in _strings(cell):
+            yield f"cell {number}", text
+
+
+def _strings(value) -> Iterator[str]:
+    """Every text within plain data, lists of lines joined."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and value and all(isinstance(line, str) for line in value):
+        yield "".join(value) if any(line.endswith("\n") for line in value) else "\n".join(value)
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
+
+
+def _lines(con, path: Path) -> Iterator[tuple[str, str]]:
+    yield "", path.read_bytes().decode("utf-8", errors="replace")
+
+
+# ---- private ---------------------------------------------------------------------------------
+
+
+def _plain(text: str) -> str:
+    """A text as it is compared: escapes undone, full-width as usual, small letters."""
+    if "\\u" in text:
+        text = ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    if '"line":' in text:
+        text = PLACE.sub("", text)
+    if "&" in text:
+        text = html.unescape(text)
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
+def _words(value: str) -> list[str]:
+    return WORD.findall(_plain(value))
+
+
+def _is_nobody(words: tuple) -> bool:
+    """Whether a name stands for nobody: a word of forms and typists, or a number."""
+    said = {"".join(words), " ".join(words)}
+    return all(word.isdigit() for word in words) or bool(said & set(NO_NAME))
+
+
+def _is_chinese(text: str) -> bool:
+    return bool(text) and "\u3400" <= text <= "\u9fff"
