@@ -333,6 +333,30 @@ def draft(options) -> int:
     return 0
 
 
+def forget(options) -> int:
+    """`crm forget KEY`: take one customer out of the raw files and all that is made from them."""
+    from functools import partial
+
+    from crm.forget import forget
+
+    root = find_root()
+    return forget(
+        root,
+        options.customer,
+        ask=(lambda question: True) if options.yes else _agree,
+        tell=partial(_write, sys.stdout),
+        tool=partial(_call, root=root),
+    )
+
+
+def _agree(question: str) -> bool:
+    """Whether somebody at the keyboard says yes; where there is nobody, the answer is no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
 # ---- the rest ----------------------------------------------------------------------------
 
 
@@ -391,6 +415,11 @@ def _parser() -> argparse.ArgumentParser:
         simulate,
         ("--customers", {"type": int, "required": True, "help": "156,000 give 10 million lines"}),
         ("--into", {"required": True, "help": "name of the source to write"}),
+    )
+    add(
+        forget,
+        ("customer", {"help": "a source key or a customer_id"}),
+        ("--yes", {"action": "store_true", "help": "ask nothing"}),
     )
     add(track)
     add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
