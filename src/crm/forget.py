@@ -129,8 +129,8 @@ def forget(
     for path in [*LEFT_OVER, f"data/truth/{project.source.name}", *_cards(person)]:
         _remove(root / path)
     if tool("dvc", "repro"):
-        tell("The raw files are without the customer, but the pipeline stopped: what it made "
-             f"before still holds them. Mend what it says, then `crm forget {who}` again.")  # fmt: skip
+        tell("The raw files are without the customer, but the pipeline stopped, and what it made")
+        tell(f"before still holds them: mend what it says, then `crm forget {who}` again.")
         return 1
     if ask("Remove every version in DVC's cache that the workspace does not use?"):
         tool("dvc", "gc", "--workspace", "--force")
@@ -304,9 +304,7 @@ def _vaulted(project: Project, person: Person, columns: list[str]):
 
 def _plan(project: Project, person: Person, cuts: dict[str, list[Cut]]) -> Iterator[str]:
     counts = {"keys": len(person.keys), "orders": len(person.orders)}
-    yield fill(
-        "One customer with {keys} source key[s] and {orders} order[s] of their own.", counts
-    )
+    yield fill("One customer: {keys} source key[s], {orders} order[s] of nobody else.", counts)
     for path, parts in cuts.items():
         rows = sum(len(cut.rows) for cut in parts)
         shown = f"data/raw/{project.source.name}/{path}"
@@ -465,9 +463,8 @@ def _prove(project: Project, needles: list[traces.Needle], tell: Callable[[str],
         project.raw / one.path: one.raw.encoding
         for files in project.reading.files.values() for one in files if one.raw.encoding
     }  # fmt: skip
-    columns = {
-        f.column for e in project.source.files for f in e.feeds if f.field == "customer_key"
-    }
+    feeds = [feed for entry in project.source.files for feed in entry.feeds]
+    columns = {feed.column for feed in feeds if feed.field == "customer_key"}
     found = traces.search(
         project.con, project.root, project.source.name, needles,
         key_columns=columns - {None}, encodings=encodings,

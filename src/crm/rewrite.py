@@ -59,9 +59,8 @@ def cut_parquet(file: Path, drop: Callable[[pa.Table, int], list[bool]], target:
         with pq.ParquetWriter(target, schema, **options) as new:
             for number in range(old.metadata.num_row_groups):
                 table = old.read_row_group(number)
-                kept = table.filter(
-                    pa.array([not gone for gone in drop(table, first)], pa.bool_())
-                )
+                stays = pa.array([not gone for gone in drop(table, first)], pa.bool_())
+                kept = table.filter(stays)
                 first += table.num_rows
                 new.write_table(_without_spare(kept, schema))
 

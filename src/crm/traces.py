@@ -159,9 +159,8 @@ class _Haystack:
 
     def _table(self, path: Path, shown: str) -> None:
         """A Parquet file, column by column; nested ones as text."""
-        scan = (
-            f"read_parquet('{str(path).replace(chr(39), chr(39) * 2)}', hive_partitioning=false)"
-        )
+        place = str(path).replace("'", "''")
+        scan = f"read_parquet('{place}', hive_partitioning=false)"
         columns = self.con.raw_sql(f"describe select * from {scan}").fetchall()
         for column, kind, *_ in columns:
             if not re.search(r"VARCHAR|INT|STRUCT|MAP|\[|JSON|BLOB", kind):
