@@ -33,6 +33,8 @@ from crm.tables import STRIDE, lookup
 from crm.wording import fill
 
 ASIDE = ".forget-"  # how the name of a new file begins until it takes the place of the old one
+KEYS = ("customer_key", "order_id")  # what tells whom a row is about
+NO_MONEY = (mapping.Feed("quantity", value="0"), mapping.Feed("unit_price", value="0"))
 JOURNAL = ".crm/forget.json"
 LEFT_OVER = (  # what holds earlier results; all of it can be made again
     "mlflow.db", "mlartifacts", ".crm/runs", ".crm/tracked", ".crm/run", ".crm/spill",
@@ -222,7 +224,9 @@ def _headers(project: Project) -> Project:
         other = replace(entry, paths=(entry.join.path,), join=None, encoding=None, sheet=None,
                         records=None)  # fmt: skip
         columns = _opened(project, replace(other, feeds=()), None).columns
-        entries.append(replace(other, feeds=tuple(f for f in entry.feeds if f.column in columns)))
+        feeds = [f for f in entry.feeds if f.field in KEYS and f.column in columns]
+        feeds += NO_MONEY if entry.table == "order_lines" else ()
+        entries.append(replace(other, feeds=tuple(feeds)))
     source = replace(project.source, files=tuple(entries))
     reading = ingest.read(project.con, source, project.raw, max_unread=1)
     return replace(
@@ -275,7 +279,7 @@ def _needles(project: Project, person: Person) -> list[traces.Needle]:
         texts = sorted({*own[column].dropna(), *kept[column].dropna()} - {""})
         others = people.filter(~people["customer_key"].isin(person.keys))[column]
         for text in texts:
-            same = others.contains(text) if column == "name" else others == text
+            same = _bears(others, column, text)
             count = int(same.sum().fill_null(0).execute())
             found.append(traces.Needle(column, text, count))
             if not count:
@@ -285,6 +289,13 @@ def _needles(project: Project, person: Person) -> list[traces.Needle]:
                 found.append(traces.Needle(f"{column}, encrypted", sealed[0]))
     found += [traces.Needle("source key", key) for key in person.keys]
     return found + [traces.Needle("customer id", one) for one in person.ids]
+
+
+def _bears(others, column: str, text: str):
+    """Whether the value of another customer is or holds the text, however a phone is written."""
+    if column == "phone":
+        return others.replace(" ", "").replace("-", "").contains(ingest.plain_phone(text))
+    return others.contains(text) if column == "name" else others == text
 
 
 def _vaulted(project: Project, person: Person, columns: list[str]):
