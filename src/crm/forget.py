@@ -393,7 +393,7 @@ def _hand_kept(
         new = old.with_name(f"{ASIDE}{old.name}")
         change = _Moved(project, cut) if old.name == "issues.csv" else (
             lambda record: bool(names & set(record)))  # fmt: skip
-        cut_records(old, "utf-8-sig", ",", change, new)
+        cut_records(old, "utf-8", ",", change, new)
         yield new, old
     for old in sorted(project.folder.glob("*.parquet")):
         new = old.with_name(f"{ASIDE}{old.name}")
