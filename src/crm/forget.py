@@ -130,13 +130,20 @@ def forget(
     _assert_gone(root, person)
     for path in [*LEFT_OVER, f"data/truth/{project.source.name}", *_cards(person)]:
         _remove(root / path)
+    if not _rebuilt(who, ask, tell, tool):
+        return 1
+    return _prove(project, needles, tell)
+
+
+def _rebuilt(who: str, ask: Callable, tell: Callable, tool: Callable) -> bool:
+    """Run the pipeline and clean DVC's cache; whether the pipeline came to its end."""
     if tool("dvc", "repro"):
         tell("The raw files are without the customer, but the pipeline stopped, and what it made")
         tell(f"before still holds them: mend what it says, then `crm forget {who}` again.")
-        return 1
+        return False
     if ask("Remove every version in DVC's cache that the workspace does not use?"):
         tool("dvc", "gc", "--workspace", "--force")
-    return _prove(project, needles, tell)
+    return True
 
 
 # --- who
