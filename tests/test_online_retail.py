@@ -48,13 +48,13 @@ def test_every_line_is_kept_in_quarantine_or_removed_and_every_cell_was_read(ret
     assert json.loads((retail / "reports/metrics/ingest.json").read_text())["unread"] == 0
 
 
-def test_no_customer_may_be_contacted_where_the_source_records_no_consents(retail):
+def test_without_consents_the_declared_basis_decides_who_may_be_contacted(retail):
     found = json.loads((retail / "reports/metrics/rfm.json").read_text())
-    assert {found[k] for k in found if k.endswith("_permitted")} == {0}
-    assert found["may_contact"] == 0
+    consent = json.loads((retail / "reports/metrics/consent.json").read_text())
+    assert consent["statements"] == 0
+    assert found["may_contact"] == consent["marketing_permitted"] == found["customers"]
     assert found["called"] == found["lapsing"] > 0
-    page = (retail / "reports/pages/rfm.html").read_text()
-    assert page.count("ask for permission first") >= 3
+    assert "legal basis" in (retail / "reports/pages/consent.html").read_text()
 
 
 def test_pages_agree_on_buyers_and_spend(retail):

@@ -15,7 +15,10 @@ from conftest import call, clone
 from crm.engine import digest
 from crm.project import load_params, load_specs
 
-NOTEBOOKS = ("ingest", "clean", "identity", "quality", "rfm", "sales")
+NOTEBOOKS = (
+    *("ingest", "clean", "identity", "consent", "quality", "sales", "profiles", "rfm"),
+    *("tags", "segments"),
+)
 
 
 def outputs(folder: Path) -> dict[str, str]:

@@ -37,6 +37,7 @@ from crm.tables import (
 
 ORDER_OF_TWO = "order of two customers"
 TEST_AMOUNT = Decimal("0.01")  # an order worth more than nothing but not more than this (Q-45)
+FORGOTTEN = "forgotten"  # why rows of a customer with a tombstone were dropped (PRV-08)
 DAY_HOURS = 24
 SHORT_HOURS = 2  # below it a time is told in minutes
 LONG_HOURS = 2 * DAY_HOURS  # from here on in days
@@ -562,6 +563,28 @@ def ledger(
     return lines.union(odd.select("table", *columns)).union(whole.select("table", *columns))
 
 
+def and_forgotten(ledger, forgotten: dict[str, int]):
+    """The ledger with the rows that ingest dropped, by table: a tombstone stood for their key.
+
+    What they sold for is not in it: it would tell of a customer who asked to be forgotten.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> none = pd.DataFrame(columns=["table", "fate", "reason", "rows", "amount"])
+    >>> and_forgotten(none, {"tickets": 2}).values.tolist()[0][:4]
+    ['tickets', 'removed', 'forgotten', 2]
+    """
+    import pandas as pd
+
+    if not forgotten:
+        return ledger
+    rows = [(table, "removed", FORGOTTEN, count, None) for table, count in forgotten.items()]
+    added = pd.DataFrame(rows, columns=["table", "fate", "reason", "rows", "amount"])
+    both = pd.concat([ledger, added.astype({"amount": "float64"})], ignore_index=True)
+    return both.astype({"table": "str", "fate": "str", "reason": "str", "rows": "int64"})
+
+
 def in_order(ledger):
     """The ledger, a frame, as people read it: order lines first, and the commonest reason first.
 
@@ -781,6 +804,7 @@ def balance(
     LedgerError
         A row was lost or doubled, or too many are quarantined; the message names the rule.
     """
+    ledger = ledger[ledger["reason"] != FORGOTTEN]  # ingest dropped them, and counted
     for table, rows in arrived.items():
         booked = ledger[ledger["table"] == table]
         if booked["rows"].sum() != rows:

@@ -93,9 +93,7 @@ class Values:
         return len(self._words)
 
     def _add(self, words: tuple, kind: str) -> None:
-        if kind == "name" and (
-            _is_number(words) or {"".join(words), " ".join(words)} & set(NO_NAME)
-        ):
+        if kind == "name" and _is_nobody(words):
             return
         if words and words not in self._whole:
             self._whole[words] = kind

@@ -13,8 +13,10 @@ Everything is a lazy Ibis expression on DuckDB: files of any length stream throu
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -185,6 +187,96 @@ def personal(con, reading: Reading) -> ibis.Table:
     The caller encrypts it; nothing of it may be written elsewhere (PRV-01…04).
     """
     return _union(con, reading, "customers", lookup("vault/customers"))
+
+
+def buried(tables: dict[str, ibis.Table], path: Path, *, source: str, key: bytes) -> list[str]:
+    """The source keys in the tables that have a tombstone in the file (PRV-08).
+
+    Parameters
+    ----------
+    tables
+        The staged tables by name.
+    path
+        `tombstones.csv` of the source; one that is not there has none.
+    source
+        Name of the source.
+    key
+        The pseudonym key.
+    """
+    from crm.vault import tombstones
+
+    with path.open(encoding="utf-8", newline="") if path.exists() else nullcontext(()) as rows:
+        hashes = {row["hash"] for row in csv.DictReader(rows)}
+    if not hashes:
+        return []
+    named = [rows.select("customer_key") for rows in tables.values() if _names(rows)]
+    known = ibis.union(*named).distinct().to_pyarrow()["customer_key"].drop_null().to_pylist()
+    made = tombstones(source, known, key=key)
+    return sorted(k for k, tombstone in zip(known, made, strict=True) if tombstone in hashes)
+
+
+def parted(
+    tables: dict[str, ibis.Table], keys: list[str], orders: ibis.Table | None = None
+) -> tuple[dict[str, ibis.Table], dict[str, ibis.Table]]:
+    """The staged tables without what is about these customers, and what is, by name.
+
+    A row is about a customer if it names the key, or names nobody and belongs to an order of
+    that customer alone; so no costs or discounts of an order outlive it.
+
+    Parameters
+    ----------
+    tables
+        The staged tables by name.
+    keys
+        Source keys; if there are none, the tables are given back as they are.
+    orders
+        Orders of these customers, as of `orders_of`; None looks for them in the tables.
+    """
+    if not keys:
+        return tables, {}
+    orders = orders_of(tables["order_lines"], keys) if orders is None else orders
+    about = {n: _about(rows, keys, orders) for n, rows in tables.items() if _names(rows)}
+    kept = {n: rows.filter(~about[n]) if n in about else rows for n, rows in tables.items()}
+    return kept, {name: tables[name].filter(flag) for name, flag in about.items()}
+
+
+def orders_of(order_lines: ibis.Table, keys: list[str]) -> ibis.Table:
+    """One order that names one of these customers and nobody else."""
+    is_own = order_lines["customer_key"].isin(keys)
+    sums = order_lines.filter(order_lines["customer_key"].notnull()).group_by("order_id")
+    named = sums.agg(own=is_own.sum(), others=(~is_own).sum())
+    return named.filter(named["own"] > 0, named["others"] == 0).select("order_id")
+
+
+def dropped(arrived: dict[str, ibis.Table], kept: dict, gone: dict) -> dict[str, int]:
+    """Rows of forgotten customers by table, where there are any; none may be lost or doubled."""
+    counts = {name: int(rows.count().execute()) for name, rows in gone.items()}
+    for name, count in counts.items():
+        came, stays = (int(tables[name].count().execute()) for tables in (arrived, kept))
+        if came != stays + count:
+            raise ValueError(f"{came} rows of {name} arrived, {stays} are kept, {count} dropped")
+    return {name: count for name, count in counts.items() if count}
+
+
+def remaining(cells: ibis.Table, gone: dict[str, ibis.Table]) -> ibis.Table:
+    """The cells of `unread` without those of rows that are gone."""
+    for name, rows in gone.items():
+        lines = rows["line"]
+        cells = cells.filter((cells["table"] != name) | ~cells["line"].isin(lines))
+    return cells
+
+
+def _names(rows: ibis.Table) -> bool:
+    """Whether rows of the table can name a customer."""
+    return "customer_key" in rows.columns
+
+
+def _about(rows: ibis.Table, keys: list[str], orders: ibis.Table) -> Value:
+    is_about = rows["customer_key"].isin(keys).fill_null(False)
+    if "order_id" not in rows.columns:
+        return is_about
+    of_order = rows["order_id"].isin(orders["order_id"]).fill_null(False)
+    return is_about | (rows["customer_key"].isnull() & of_order)
 
 
 def unread(con, reading: Reading) -> ibis.Table:

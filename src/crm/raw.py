@@ -691,6 +691,12 @@ def _codec(encoding: str, head: bytes) -> str:
     return _WIDER.get(name, name)
 
 
+def codec_of(file: Path, encoding: str) -> str:
+    """What decodes a file that was read in this encoding, as `Raw.encoding` tells it."""
+    with file.open("rb") as start:
+        return _codec(encoding, start.read(_HEAD))
+
+
 def _marked(head: bytes) -> str:
     """The encoding that a file's first bytes tell, empty if they do not."""
     return next((name for mark, name in _MARKS if head.startswith(mark)), "") or _zeros(head)
@@ -1071,6 +1077,13 @@ def _noting(pieces: Iterable[bytes], faults: dict) -> Iterator[bytes]:
             what = _FAULTS[kind][0].format(value[:20].decode("utf-8", "replace"))
             faults.setdefault((kind, letters), [int(row), what, 0])[2] += 1
         yield piece
+
+
+def sheet_part(file: Path, sheet: str | None) -> str:
+    """Where the XML of a sheet lies in a workbook; None is the first that is shown."""
+    name = sheet or _sheets(file, file.stat().st_mtime_ns)[0][0]
+    with zipfile.ZipFile(file) as book:
+        return _part(book, name)
 
 
 def _part(book: zipfile.ZipFile, sheet: str) -> str:

@@ -398,6 +398,30 @@ def new(options) -> int:
     return 0
 
 
+def forget(options) -> int:
+    """`crm forget KEY`: take one customer out of the raw files and all that is made from them."""
+    from functools import partial
+
+    from crm.forget import forget
+
+    root = find_root()
+    return forget(
+        root,
+        options.customer,
+        ask=(lambda question: True) if options.yes else _agree,
+        tell=partial(_write, sys.stdout),
+        tool=partial(_call, root=root),
+    )
+
+
+def _agree(question: str) -> bool:
+    """Whether somebody at the keyboard says yes; where there is nobody, the answer is no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
 # ---- the rest ----------------------------------------------------------------------------
 
 
@@ -470,6 +494,11 @@ def _parser() -> argparse.ArgumentParser:
     add(new, ("name", {"help": "one word, such as loyalty"}))
     add(card, ("customer", {"help": "pseudonym of a customer, as the pages show it"}))
     add(freeze)
+    add(
+        forget,
+        ("customer", {"help": "a source key or a customer_id"}),
+        ("--yes", {"action": "store_true", "help": "ask nothing"}),
+    )
     add(track)
     add(test, ("rest", {"nargs": argparse.REMAINDER, "help": "handed to pytest"}))
     add(publish, ("folder", {"help": "a new folder"}))

@@ -500,7 +500,8 @@ class Stage:
 
     def _assert_permitted(self, rows, schema) -> None:
         """Raise `TableError` if a customer in the rows does not permit what the table needs."""
-        ids = self.lift(rows[["customer_id"]]) if hasattr(rows, "assign") else rows
+        is_frame = hasattr(rows, "assign")  # an empty one may have a column of no type
+        ids = self.lift(rows[["customer_id"]].astype("str")) if is_frame else rows
         permits = self.table("permits")
         allowed = permits.filter(permits.purpose == schema.needs, permits.allowed)
         ids = ids.select("customer_id").distinct()

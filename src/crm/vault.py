@@ -145,6 +145,19 @@ def pseudonyms(source: str, source_keys: list[str], *, key: bytes) -> list[str]:
     ]
 
 
+def tombstones(source: str, source_keys: list[str], *, key: bytes) -> list[str]:
+    """What stays of each source key that was forgotten: a keyed hash, to know it again (PRV-08).
+
+    Made like a customer id, but for another purpose, so that neither can be told from the other.
+
+    Examples
+    --------
+    >>> tombstones("demo", ["10001"], key=b"k") == pseudonyms("demo", ["10001"], key=b"k")
+    False
+    """
+    return pseudonyms(f"tombstone\x1f{source}", source_keys, key=key)
+
+
 def encrypt(values: list[str | None], *, key: bytes, context: str) -> list[str | None]:
     """Each value encrypted with AES-SIV (RFC 5297): authenticated, the same text each time.
 

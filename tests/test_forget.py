@@ -1,0 +1,313 @@
+"""One customer is forgotten: raw files of every kind, what is made of them, what comes back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xlsxwriter
+from conftest import call
+from python_calamine import CalamineWorkbook
+
+from crm import engine, forget, traces
+from crm.mapping import File
+from crm.raw import LINE, open_file
+from crm.rewrite import without
+
+MAPPING = """
+title: A small shop
+licence: own data
+public: true
+register: {kind: internal, relevance: all sales, reliability: tills, timeliness: daily}
+files:
+  - table: customers
+    path: people.xlsx
+    columns: {customer_key: no, name: name, phone: phone, email: mail, registered_on: since}
+  - table: order_lines
+    path: lines_*.csv
+    encoding: gb18030
+    duplicates: keep
+    join: {path: heads.csv, on: order}
+    columns:
+      order_id: {column: order, prefix: W-}
+      customer_key: customer
+      product_id: article
+      quantity: units
+      unit_price: price
+      ordered_at: at
+  - table: order_lines
+    path: store.parquet
+    duplicates: keep
+    columns:
+      order_id: {column: receipt, prefix: S-}
+      customer_key: card
+      product_id: article
+      quantity: units
+      unit_price: price
+      ordered_at: at
+  - table: tickets
+    path: tickets.jsonl
+    columns:
+      ticket_id: no
+      customer_key: customer.id
+      opened_at: at
+      kind: {value: complaint}
+      text: text
+  - table: leads
+    path: leads.json
+    records: data.items
+    columns: {lead_id: no, customer_key: customer, created_at: at, stage: {value: lead}}
+  - table: finance
+    path: costs.csv
+    columns: {day: day, kind: {value: shipping}, order_id: {column: order, prefix: W-}, cost: cost}
+"""
+HEADS = "order,customer,at\n1,K100001,2024-01-05\n2,K100002,2024-02-05\n3,,2024-03-05\n"
+LINES = (
+    'order,article,units,price,note\n1,A,2,10.00,"送给\n张三"\n2,B,1,5.00,好\n'
+    "1,B,1,7.50,\n3,A,1,10.00,\n"
+)
+COSTS = "order,day,cost\n1,2024-01-06,3.00\n2,2024-02-06,3.00\n"
+TICKETS = (
+    '{"no": "T1", "customer": {"id": "K100001"}, "at": "2024-01-07", "text": "late"}\n'
+    '{"no": "T2", "customer": {"id": "K100003"}, "at": "2024-01-08", "text": "\\u5f20 late"}\n'
+)
+LEADS = """{"data": {"count": 3, "items": [
+  {"no": "L1", "customer": "K100003", "at": "2024-01-01"},
+  {"no": "L2", "customer": "K100002", "at": "2024-01-02"},
+  {"no": "L3", "customer": "K100001", "at": "2024-01-03"}
+]}}"""
+PEOPLE = [
+    ["no", "name", "phone", "mail", "since"],
+    ["K100001", "张三丰", "138 7654 0001", "zhang@example.com", "2023-12-01"],
+    ["K100002", "李四", "13976540002", "li@example.com", "2023-12-01"],
+    ["K100003", "王五", "13776540003", "wang@example.com", "2023-12-01"],
+    ["M100004", "张三丰", "13876540001", "sanfeng@example.com", "2023-12-01"],
+]
+STORE = {
+    "receipt": ["1", "2", "3"],
+    "card": ["M100004", "K100002", "K100003"],
+    "article": ["A", "A", "B"],
+    "units": [1, 2, 1],
+    "price": ["10.00", "10.00", "5.00"],
+    "at": ["2024-01-09", "2024-02-09", "2024-04-09"],
+}
+
+
+def write_shop(root: Path) -> Path:
+    """A source of six files of different kinds; returns the folder of its raw files."""
+    folder = root / "data/raw/shop"
+    source = root / "data/sources/shop"
+    for one in (folder, source):
+        one.mkdir(parents=True, exist_ok=True)
+    (source / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
+    (source / "params.yaml").write_text("run: {currency: CNY}\n", encoding="utf-8")
+    heads = {
+        "decisions": "source_key_a,source_key_b,decision,author,date\nK100001,M100004,same,a,b\n"
+        "K100002,K100003,other,a,b\n",
+        "corrections": "table,key,column,value,author,date\n",
+        "tombstones": "hash,date\n",
+        "issues": "rule,table,line,status,handled_on,note\n"
+        "price cap,order_lines,4,closed,2024-05-01,of the order that goes\n"
+        "price cap,order_lines,5,closed,2024-05-01,its row moves up\n",
+    }
+    for name, text in heads.items():
+        (source / f"{name}.csv").write_text(text, encoding="utf-8")
+    write_raw(folder)
+    return folder
+
+
+def write_raw(folder: Path) -> None:
+    (folder / "heads.csv").write_bytes(HEADS.encode("utf-8"))
+    (folder / "lines_2024.csv").write_bytes(LINES.encode("gb18030"))
+    (folder / "costs.csv").write_bytes(COSTS.encode("utf-8"))
+    (folder / "tickets.jsonl").write_bytes(TICKETS.encode("utf-8"))
+    (folder / "leads.json").write_bytes(LEADS.encode("utf-8"))
+    pq.write_table(pa.table(STORE), folder / "store.parquet")
+    with xlsxwriter.Workbook(folder / "people.xlsx") as book:
+        page = book.add_worksheet("people")
+        for i, row in enumerate(PEOPLE):
+            page.write_row(i, 0, row)
+
+
+def money(root: Path) -> float:
+    """What all order lines sold for."""
+    files = (root / "data/tables/order_items").glob("**/*.parquet")
+    listed = ", ".join(f"'{file}'" for file in files)
+    return float(duckdb.sql(f"select sum(amount) from read_parquet([{listed}])").fetchall()[0][0])
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def shop(demo, tmp_path_factory) -> Path:
+    """A project whose source is the small shop, run once."""
+    root = Path(shutil.copytree(demo, tmp_path_factory.mktemp("shop") / "p", symlinks=True))
+    write_shop(root)
+    for command in (["use", "shop"], ["run"]):
+        done = call(root, "crm", *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return root
+
+
+# --- the whole
+
+
+def test_an_unknown_customer_changes_nothing_and_is_said_in_one_line(shop):
+    before = bytes_of(shop / "data/raw/shop")
+    done = call(shop, "crm", "forget", "K999999", "--yes")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "nobody in the source 'shop' has the key or the id 'K999999'" in done.stderr
+    assert bytes_of(shop / "data/raw/shop") == before
+
+
+def test_without_a_yes_nothing_is_changed(shop):
+    before = bytes_of(shop / "data/raw/shop")
+    done = call(shop, "crm", "forget", "K100001")
+    assert done.returncode == 1
+    assert done.stdout.endswith("Nothing was changed.\n")
+    assert bytes_of(shop / "data/raw/shop") == before
+
+
+def test_a_customer_is_gone_from_every_place_and_does_not_come_back(shop):
+    folder, before = shop / "data/raw/shop", money(shop)
+    for key in ("K100001", "M100004"):  # two keys of one person, whether or not they are linked
+        done = call(shop, "crm", "forget", key, "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "\n0 hits in " in done.stdout
+    assert before - money(shop) == 2 * 10 + 7.5 + 10  # order W-1 and receipt S-1
+    assert_others_kept(folder)
+    kept = (shop / "data/sources/shop/decisions.csv").read_text().splitlines()[1:]
+    assert kept == ["K100002,K100003,other,a,b"]
+    issues = (shop / "data/sources/shop/issues.csv").read_text().splitlines()[1:]
+    assert issues == ["price cap,order_lines,3,closed,2024-05-01,its row moves up"]
+    assert_nowhere(shop, "K100001", "M100004", "zhang@example.com", "138 7654 0001", "张三丰")
+    after = money(shop)
+    write_raw(folder)  # a later pull
+    done = call(shop, "crm", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert money(shop) == after
+    metrics = json.loads((shop / "reports/metrics/ingest.json").read_text())
+    assert metrics["forgotten"] == 2 + 2 + 1 + 1 + 1 + 1  # people, lines, till, ticket, lead, cost
+    assert_nowhere(shop, "K100001", "zhang@example.com", "张三丰", places=("tables", "vault"))
+
+
+def assert_others_kept(folder: Path) -> None:
+    """What is about others has the bytes it had, or the same values."""
+    assert (folder / "heads.csv").read_text() == HEADS.replace("1,K100001,2024-01-05\n", "")
+    lines = (folder / "lines_2024.csv").read_bytes().decode("gb18030")
+    assert lines == "order,article,units,price,note\n2,B,1,5.00,好\n3,A,1,10.00,\n"
+    assert (folder / "costs.csv").read_text() == "order,day,cost\n2,2024-02-06,3.00\n"
+    assert (folder / "tickets.jsonl").read_text() == TICKETS.splitlines(True)[1]
+    leads = LEADS.replace(
+        """,
+  {"no": "L3", "customer": "K100001", "at": "2024-01-03"}""",
+        "",
+    )
+    assert (folder / "leads.json").read_text() == leads
+    assert pq.read_table(folder / "store.parquet")["receipt"].to_pylist() == ["2", "3"]
+    book = CalamineWorkbook.from_path(folder / "people.xlsx").get_sheet_by_index(0).to_python()
+    assert [row for row in book if any(row)] == [PEOPLE[0], *PEOPLE[2:4]]
+
+
+def assert_nowhere(root: Path, *texts: str, places=("raw", "tables", "vault", "clean")) -> None:
+    """A search of its own, without the code under test: bytes, and every cell of every table."""
+    for place in places:
+        for path in filter(Path.is_file, (root / "data" / place).rglob("*")):
+            if place == "raw" and path.parent.name != "shop":
+                continue
+            told = path.read_bytes()
+            if path.suffix == ".parquet":
+                told = str(pq.read_table(path).to_pylist()).encode()
+            for text in texts:
+                assert text.encode() not in told, (path, text)
+
+
+def test_the_demo_is_refused_since_its_stage_writes_everybody_anew(demo):
+    done = call(demo, "crm", "forget", "K0000002", "--yes")
+    assert done.returncode == 1
+    assert "written by the stage simulate" in done.stderr
+
+
+# --- a break
+
+
+def test_renames_that_broke_off_are_ended_and_what_lay_aside_without_them_is_removed(tmp_path):
+    folder = tmp_path / "data/raw/shop"
+    (tmp_path / ".crm").mkdir()
+    folder.mkdir(parents=True)
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text("old")
+    (folder / ".forget-0-b.csv").write_text("half")
+    assert not forget._resume(tmp_path)
+    assert bytes_of(folder) == {"a.csv": b"old", "b.csv": b"old"}
+    (folder / ".forget-0-b.csv").write_text("new")  # a.csv was renamed before the break
+    pairs = [[f"data/raw/shop/.forget-0-{n}", f"data/raw/shop/{n}"] for n in ("a.csv", "b.csv")]
+    (tmp_path / forget.JOURNAL).write_text(json.dumps(pairs))
+    assert forget._resume(tmp_path)
+    assert bytes_of(folder) == {"a.csv": b"old", "b.csv": b"new"}
+    assert not (tmp_path / forget.JOURNAL).exists()
+
+
+# --- files of each kind
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("a.csv", b'\n\nk,t\n1,x\n\n2,"y\n,z"\n3,w', b"\n\nk,t\n1,x\n\n3,w"),
+        ("a.csv", b"k,t\r\n1,x\r\n2,y\r\n", b"k,t\r\n1,x\r\n"),
+        ("a.csv", "k,t\n1,x\n2,中\n3,文\n".encode("utf-16"), "k,t\n1,x\n3,文\n".encode("utf-16")),
+        ("a.jsonl", b'{"k": 1}\n\n{"k": 2}\n{"k": 3}\n', b'{"k": 1}\n\n{"k": 3}\n'),
+        ("a.json", b'[{"k":1.50}, {"k":2},\n{"k":3}]', b'[{"k":1.50},\n{"k":3}]'),
+    ],
+)
+def test_the_second_record_is_cut_and_all_other_bytes_stay(tmp_path, name, old, new):
+    (tmp_path / name).write_bytes(old)
+    con = engine.connect(threads=1)
+    entry = File("traits", (name,))
+    opened = open_file(con, entry, "shop", tmp_path, name)
+    second = opened.table.filter(opened.table["k"] == "2")[LINE].to_pyarrow().to_pylist()
+    without(tmp_path / name, opened, entry, set(second), tmp_path / "new")
+    assert (tmp_path / "new").read_bytes() == new
+
+
+def test_a_parquet_dictionary_keeps_no_value_that_no_row_has(tmp_path):
+    column = pa.array(["Ann Example", "Bob"]).dictionary_encode()
+    pq.write_table(pa.table({"name": column}), tmp_path / "a.parquet")
+    con, entry = engine.connect(threads=1), File("traits", ("a.parquet",))
+    opened = open_file(con, entry, "shop", tmp_path, "a.parquet")
+    without(tmp_path / "a.parquet", opened, entry, {1}, tmp_path / "new")
+    assert b"Ann Example" not in (tmp_path / "new").read_bytes()
+    assert pq.read_table(tmp_path / "new")["name"].to_pylist() == ["Bob"]
+
+
+# --- the search
+
+
+def test_a_search_tells_a_person_from_numbers_and_from_words(tmp_path):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/page.html").write_text("很高兴 高兴, 12345 K77 AK77", encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    rows = {"customer_key": ["12345", "5"], "amount": ["12345", "1"]}
+    pq.write_table(pa.table(rows), tmp_path / "data/a.parquet")
+    needles = [traces.Needle("name", "高兴"), traces.Needle("source key", "12345"),
+               traces.Needle("source key", "K77"), traces.Needle("name", "李四", 2)]  # fmt: skip
+    found = traces.search(
+        engine.connect(threads=1), tmp_path, "shop", needles, key_columns=set(), encodings={}
+    )
+    assert found.hits == Counter({
+        ("reports/page.html", "name"): 1,
+        ("reports/page.html", "source key"): 1,
+        ("data/a.parquet, column customer_key", "source key"): 1,
+    })  # fmt: skip
+    assert found.doubtful == Counter({("reports/page.html", "name"): 1})
+    assert found.shared == ("a name, also the name of 2 others",)
