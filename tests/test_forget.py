@@ -108,8 +108,8 @@ def write_shop(root: Path) -> Path:
     (source / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
     (source / "params.yaml").write_text("run: {currency: CNY}\n", encoding="utf-8")
     heads = {
-        "decisions": "source_key_a,source_key_b,decision,author,date\nK100001,M100004,same,a,b\n"
-        "K100002,K100003,other,a,b\n",
+        "decisions": "key_a,key_b,decision,author,decided_on,note\n"
+        "K100001,M100004,merge,a,2024-05-01,\nK100002,K100003,apart,a,2024-05-01,\n",
         "corrections": "table,key,column,value,author,date\n",
         "tombstones": "hash,date\n",
         "issues": "rule,table,line,status,handled_on,note\n"
@@ -179,14 +179,14 @@ def test_without_a_yes_nothing_is_changed(shop):
 
 def test_a_customer_is_gone_from_every_place_and_does_not_come_back(shop):
     folder, before = shop / "data/raw/shop", money(shop)
-    for key in ("K100001", "M100004"):  # two keys of one person, whether or not they are linked
-        done = call(shop, "crm", "forget", key, "--yes")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "\n0 hits in " in done.stdout
+    done = call(shop, "crm", "forget", "K100001", "--yes")  # a decision joined M100004 to it
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "One customer: 2 source keys" in done.stdout
+    assert "\n0 hits in " in done.stdout
     assert before - money(shop) == 2 * 10 + 7.5 + 10  # order W-1 and receipt S-1
     assert_others_kept(folder)
     kept = (shop / "data/sources/shop/decisions.csv").read_text().splitlines()[1:]
-    assert kept == ["K100002,K100003,other,a,b"]
+    assert kept == ["K100002,K100003,apart,a,2024-05-01,"]
     issues = (shop / "data/sources/shop/issues.csv").read_text().splitlines()[1:]
     assert issues == ["price cap,order_lines,3,closed,2024-05-01,its row moves up"]
     assert_nowhere(shop, "K100001", "M100004", "zhang@example.com", "138 7654 0001", "张三丰")

@@ -15,7 +15,7 @@ def root(tmp_path):
     """A project whose source `shop` has two keys of one customer."""
     (tmp_path / "params.yaml").write_text(
         "run: {source: shop, as_of: auto, seed: 1, currency: EUR, time_zone: Europe/Berlin, "
-        "language: en, engine: duckdb}\n"
+        "language: en, engine: duckdb, min_cell: 5}\n"
     )
     folder = tmp_path / "data/sources/shop"
     folder.mkdir(parents=True)

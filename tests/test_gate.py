@@ -108,7 +108,10 @@ stages:
     metrics:
       - reports/metrics/ingest.json: {cache: false}
 """
-PARAMS = "run: {source: demo, as_of: auto, seed: 7, currency: EUR, time_zone: UTC, language: en}\n"
+PARAMS = (
+    "run: {source: demo, as_of: auto, seed: 7, currency: EUR, time_zone: UTC, language: en, "
+    "min_cell: 5}\n"
+)
 
 
 @pytest.fixture

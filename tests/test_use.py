@@ -274,7 +274,7 @@ def test_what_is_handed_over_holds_pages_and_nothing_else(root, monkeypatch):
     use.use(root, "shop")
     made = (
         "reports/index.html", "reports/pages/rfm.html", "reports/notebooks/rfm.ipynb",
-        "reports/metrics/rfm.json", "data/vault/customers.parquet", ".crm/access.log",
+        "reports/metrics/rfm.json", "data/tables/a.parquet", ".crm/access.log",
     )  # fmt: skip
     for name in made:
         (root / name).parent.mkdir(parents=True, exist_ok=True)

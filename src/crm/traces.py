@@ -23,7 +23,7 @@ from crm.wording import fill
 
 PLACES = ("data", "reports", ".crm", ".dvc", "mlartifacts", "mlflow.db", "params.yaml", "dvc.lock")
 OF_SOURCES = ("data/raw", "data/sources", "data/truth")  # where each source has its own folder
-KEY_COLUMNS = {"customer_key", "customer_id", "source_key", "source_key_a", "source_key_b"}
+KEY_COLUMNS = {"customer_key", "customer_id", "key_a", "key_b"}
 SHORT_NAME = 3  # characters up to which a name may be part of an ordinary word
 SHORT_KEY = 8  # characters below which a key of digits may be any number
 _BLOCK = 8 << 20

@@ -204,6 +204,8 @@ def label(column: str) -> str:
 
 
 def _dated(text: str, form: str) -> str:
+    if not text:
+        return "–"  # nothing has a date, or it is hidden
     if form == "date":
         day = date.fromisoformat(text[:10])
         return f"{day.day} {day:%b %Y}"
