@@ -124,7 +124,7 @@ LARGEST = 1024 * 1024
 OURS = (  # looked at even before `git add`; other files that lie about are the user's
     *("src", "tests", "notebooks", "benchmarks", ".ci", "data/sources"),
     *("README.md", "README.zh.md", "CHANGELOG.md", "Makefile", "pyproject.toml"),
-    *("dvc.yaml", "dvc.lock", "params.yaml", "requirements.lock"),
+    *("dvc.yaml", "dvc.lock", "params.yaml", "requirements.lock", "roles.yaml"),
 )
 REGISTRY = re.compile(r"pypi\.org|pythonhosted\.org|anaconda\.org|npmjs\.org|registry\.npm")
 MACHINE = re.compile(r"(?<![\w.*~}\])])/(?:home|work|Users)/\w|\b[A-Z]:\\+Users\\")

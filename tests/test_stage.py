@@ -145,7 +145,7 @@ def test_values_are_unlocked_with_one_line_in_the_log_that_holds_none(root):
     assert entry.pop("at")
     assert entry.pop("who")
     assert entry == {
-        "by": "rfm", "fields": ["customers.name", "customers.phone"], "rows": 2,
+        "role": "keeper", "by": "rfm", "fields": ["customers.name", "customers.phone"], "rows": 2,
         "purpose": "to see whether they agree",
     }  # fmt: skip
     assert "张三" not in line

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 
 import pytest
+from conftest import ROOT
 
 from crm import vault
 
@@ -217,3 +219,54 @@ def test_a_phone_of_eleven_digits_lacks_its_middle_and_any_other_is_hidden(phone
 )  # fmt: skip
 def test_an_e_mail_shows_its_first_character_and_its_domain(email, shown):
     assert vault.mask_email(email) == shown
+
+
+# --- roles (PRV-10, ROL-04, ROL-06, ROL-07)
+
+LOOK = {"fields": ["customers.name"], "purpose": "a test", "rows": 1}
+
+
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    shutil.copy(ROOT / "roles.yaml", tmp_path / "roles.yaml")
+    monkeypatch.delenv("CRM_ROLE", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [
+        ("", {"rfm", "gate", "card", "rotate", "crm forget"}),  # a session that names none
+        ("keeper", {"rfm", "gate", "card", "rotate", "crm forget"}),
+        ("data-scientist", {"rfm", "gate"}),
+        ("service", {"card"}),
+        ("reviewer", set()),
+    ],
+)
+def test_a_role_opens_what_roles_yaml_lets_it_and_a_refusal_is_not_logged(
+    guarded, monkeypatch, role, may
+):
+    monkeypatch.setenv("CRM_ROLE", role)
+    opened = set()
+    for by in ("rfm", "gate", "card", "rotate", "crm forget"):
+        try:
+            vault.log(guarded, by=by, **LOOK)
+            opened.add(by)
+        except vault.KeyProblem as error:
+            assert str(error).startswith(f"the role {role} may not")
+    assert opened == may
+    log = guarded / ".crm/access.log"
+    assert {json.loads(x)["by"] for x in log.read_text().splitlines()} == may if may else True
+    assert log.exists() == bool(may)
+
+
+def test_a_role_that_is_not_there_is_named_with_the_nearest(guarded, monkeypatch):
+    monkeypatch.setenv("CRM_ROLE", "reviewr")
+    with pytest.raises(vault.KeyProblem, match=r"no role 'reviewr'.*did you mean 'reviewer'\?"):
+        vault.log(guarded, by="gate", **LOOK)
+
+
+def test_a_file_of_roles_that_is_not_yaml_opens_nothing(guarded):
+    (guarded / "roles.yaml").write_text("keeper: {opens: [run\n")
+    with pytest.raises(vault.KeyProblem, match=r"^roles.yaml"):
+        vault.log(guarded, by="gate", **LOOK)

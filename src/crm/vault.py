@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+KEEPER = "keeper"  # the role of a session that names none
+COMMANDS = ("gate", "card", "rotate", "forget")  # that open values; every stage is a `run`
 ID_LENGTH = 16  # hex digits of a customer id: 64 bits, no clash expected below 10^8 customers
 SETTLED = ".crm/rotated"  # a change of keys that is decided; `settle` puts its files in place
 COMPOUND = re.compile(  # surnames of two characters, which are shown whole (Q-23)
@@ -242,16 +244,43 @@ def mask_email(email: str | None) -> str:
 def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> None:
     """Add one line to the access log: when, who, by which stage or command, fields, purpose.
 
-    It lies in `.crm/access.log`, apart from all outputs, which carry no clock and no user.
+    It lies in `.crm/access.log`, apart from all outputs, which carry no clock and no user. A role
+    that may not have values opened for this raises `KeyProblem`, and nothing is logged (PRV-10).
     """
+    role = _role(root, by)
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": getpass.getuser(),
-        "by": by, "fields": fields, "rows": rows, "purpose": purpose,
+        "role": role, "by": by, "fields": fields, "rows": rows, "purpose": purpose,
     }  # fmt: skip
     path = root / ".crm/access.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def _role(root: Path, by: str) -> str:
+    """The role of the session, if roles.yaml lets it open values for this stage or command."""
+    from crm.document import Document, Problem, did_you_mean, load
+
+    path, role = root / "roles.yaml", os.environ.get("CRM_ROLE") or KEEPER
+    if not path.exists():
+        return role
+    doc = Document(path.name)
+    roles = load(path, doc, typed=True) or {}
+    if doc.problems:
+        raise KeyProblem("\n".join(map(str, doc.problems)))
+    if role not in roles:
+        problem = Problem(path.name, f"no role {role!r}, which CRM_ROLE names",
+                          f"one of {', '.join(roles)}", did_you_mean(role, roles))  # fmt: skip
+        raise KeyProblem(str(problem))
+    what = by.removeprefix("crm ") if by.removeprefix("crm ") in COMMANDS else "run"
+    allowed = {name: (one or {}).get("opens") or () for name, one in roles.items()}
+    if what not in allowed[role]:
+        may = " or ".join(name for name, opens in allowed.items() if what in opens) or "nobody"
+        raise KeyProblem(
+            f"the role {role} may not have personal values opened for {by}; {may} may (roles.yaml)"
+        )
+    return role
 
 
 def settle(root: Path) -> None:
