@@ -1082,6 +1082,16 @@ def answer_note(found: dict) -> str:
     )
 
 
+def free_note(found: dict) -> str:
+    """How many orders cost nothing, if there are any: they count in no sales."""
+    if not found["free_orders"]:
+        return "No order is free."
+    return (
+        "Free orders, which count in no sales: {free_orders}, {free_unnamed} of them without a "
+        "customer."
+    )
+
+
 def effect_note(found: dict) -> str:
     """What joining keys does to repeat purchases and spend."""
     if not found["joined_keys"]:

@@ -810,7 +810,7 @@ def lifecycle(
     placed: ibis.Table,
     *,
     as_of: date,
-    new_days: int = 90,
+    new_days: int = 365,
     churned_days: int = 90,
 ) -> ibis.Table:
     """One customer known at `as_of`, and the `stage` of life: prospect, new, mature or churned."""

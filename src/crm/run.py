@@ -437,8 +437,9 @@ def track(options) -> int:
 
 
 def test(options) -> int:
-    """`crm test`: the tests, as the README says."""
-    return _call(sys.executable, "-m", "pytest", *options.rest, root=find_root())
+    """`crm test`: all tests, on all cores; or what is named, as pytest takes it."""
+    chosen = options.rest or ("-n", "auto", "--dist", "loadscope")  # a module's clone is made once
+    return _call(sys.executable, "-m", "pytest", *chosen, root=find_root())
 
 
 def publish(options) -> int:
