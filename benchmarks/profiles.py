@@ -25,8 +25,8 @@ from lines import measured
 N, RUNS = 10_000_000, 3
 TARGETS = {"wall": ("wall time", 1.5), "cpu": ("CPU time", 1.5), "memory": ("peak memory", 1.5)}
 TITLES = {"ours": "ours: `profiles.view`, written", "pandas": "the same features in plain pandas"}
-MONEY = ("sales", "returned", "spend", "recent_spend", "window_spend", "store_spend",
-         "online_spend", "margin", "order_value", "window_order_value")  # fmt: skip
+MONEY = ("sales", "returned", "spend", "recent_spend", "window_spend", "store_sales",
+         "online_sales", "margin", "order_value", "window_order_value")  # fmt: skip
 SHARES = ("returned_share", "top_category_share", "preferred_channel_share", "margin_share")
 PLAIN = ("orders", "recent_orders", "window_orders", "products", "channels", "recency_days",
          "inactive_months", "top_category", "preferred_channel", "first_order_on",

@@ -93,8 +93,8 @@ def money(orders):
     every = orders.groupby("customer_id")
     found["sales"], found["net"] = every["amount"].sum(), every["net"].sum()
     is_store = orders["channel"] == "store"
-    found["store_spend"] = orders[is_store].groupby("customer_id")["net"].sum()
-    found["online_spend"] = orders[~is_store].groupby("customer_id")["net"].sum()
+    found["store_sales"] = orders[is_store].groupby("customer_id")["net"].sum()
+    found["online_sales"] = orders[~is_store].groupby("customer_id")["net"].sum()
     return found
 
 
@@ -173,7 +173,7 @@ def derived(whole):
     import pandas as pd
 
     counts = ["orders", "recent_orders", "window_orders", "products", "channels"]
-    sums = ["net", "recent_net", "window_net", "sales", "store_spend", "online_spend", "returned",
+    sums = ["net", "recent_net", "window_net", "sales", "store_sales", "online_sales", "returned",
             "loose", "recent_loose", "window_loose"]  # fmt: skip
     w = whole.assign(**whole[[*counts, *sums]].fillna(0))
     w = w.astype(dict.fromkeys(counts, "int64"))

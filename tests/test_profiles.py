@@ -227,7 +227,7 @@ def test_spend_is_net_of_returns_and_an_order_cancelled_whole_is_no_purchase(vie
         [3, 2, 1, 200.0, 190.0, 150.0, 63.333333333333336, 75.0, 10.0],
         [0, 0, 0, 30.0, 0.0, 0.0, None, None, 30.0],
     ]
-    assert values(rows, "store_spend", "online_spend", "returned_share")[0] == [40.0, 160.0, 0.05]
+    assert values(rows, "store_sales", "online_sales", "returned_share")[0] == [40.0, 160.0, 0.05]
 
 
 def test_the_view_and_rfm_count_the_same_purchases(con, tables, view):
@@ -324,7 +324,7 @@ def test_which_channels_are_stores_is_a_parameter(view):
     events = EVENTS + "1 a 2023-09-30 view p app"
     rows = view(options={"stores": ["till"], "omo_days": 1}, customers="customer_id\na",
                 events=events, orders=ORDERS + "1 a 2023-10-01T00:00 5 till")  # fmt: skip
-    assert values(rows, "is_omo", "store_spend") == [[False, 5.0]]
+    assert values(rows, "is_omo", "store_sales") == [[False, 5.0]]
 
 
 def test_channels_have_shares_and_the_preferred_one_breaks_ties_by_spend(con, tables):
@@ -624,4 +624,4 @@ def test_a_number_of_few_customers_is_not_told(con, tables):
     assert pd.isna(listed["tickets"])
     used = pd.DataFrame({"customer_id": ["a"], "road": ["purchase"], "channel": ["web"],
                          "times": [1], "spend": [900.0]})  # fmt: skip
-    assert profiles.roads(used, some)[["customers", "spend"]].isna().all(axis=None)
+    assert profiles.roads(used, some)[["customers", "kept_sales"]].isna().all(axis=None)

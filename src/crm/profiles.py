@@ -334,8 +334,8 @@ def bought(
         net=_.net.sum(),
         recent_net=_.net.sum(where=is_recent),
         window_net=_.net.sum(where=is_within),
-        store_spend=_.net.sum(where=is_store),
-        online_spend=_.net.sum(where=~is_store),
+        store_sales=_.net.sum(where=is_store),
+        online_sales=_.net.sum(where=~is_store),
     )
 
 
@@ -1093,15 +1093,15 @@ def regions(known: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
 
 
 def roads(channels: pd.DataFrame, known: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
-    """One use of a channel: customers who use it, who prefer it, times, and spend (C360-07)."""
+    """One use of a channel: customers who use it, who prefer it, times, and sales (C360-07)."""
     theirs = channels[channels["customer_id"].isin(known["customer_id"])]
     cells = theirs.groupby(["road", "channel"]).agg(
-        customers=("customer_id", "size"), times=("times", "sum"), spend=("spend", "sum")
+        customers=("customer_id", "size"), times=("times", "sum"), kept_sales=("spend", "sum")
     )  # fmt: skip
     liked = {"purchase": "preferred_channel", "contact": "preferred_contact"}
     preferring = [int((known[liked[road]] == name).sum()) for road, name in cells.index]
     whole = cells.assign(preferring=preferring).reset_index()
-    whole["spend"] = whole["spend"].where(whole["road"] == "purchase")  # a talk earns nothing
+    whole["kept_sales"] = whole["kept_sales"].where(whole["road"] == "purchase")  # no talk earns
     order = ["road", "customers", "channel"]
     whole = whole.sort_values(order, ascending=[False, False, True], ignore_index=True)
     counts = ["customers", "preferring"]
