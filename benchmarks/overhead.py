@@ -68,7 +68,8 @@ print(*marks, file=sys.stderr)
 def project(folder: Path) -> None:
     """A project of one stage in which nothing is analysed."""
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    params = "run: " + json.dumps(RUN | {"language": "en", "threads": 0, "memory": "1GB"})
+    more = {"language": "en", "threads": 0, "min_cell": 5, "memory": "1GB"}
+    params = "run: " + json.dumps(RUN | more)
     texts = {
         "dvc.yaml": STAGES,
         "params.yaml": params,
