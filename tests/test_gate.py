@@ -132,9 +132,9 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _write_vault(root) -> None:
+def _write_vault(root, name: str = "王小雨") -> None:
     person = {
-        "line": [1], "customer_key": ["C1"], "name": ["王小雨"], "phone": ["13812345678"],
+        "line": [1], "customer_key": ["C1"], "name": [name], "phone": ["13812345678"],
         "email": [None], "address": [None], "id_number": [None],
     }  # fmt: skip
     for column in ("name", "phone"):
@@ -142,6 +142,7 @@ def _write_vault(root) -> None:
         key = vault.PUBLISHED.encryption
         person[column] = vault.encrypt(person[column], key=key, context=context)
     path = root / "data/vault/customers.parquet"
+    path.unlink(missing_ok=True)
     engine.write(engine.connect(threads=1), pd.DataFrame(person), path, lookup("vault/customers"))
 
 
@@ -159,11 +160,35 @@ def said(root) -> str:
 
 
 def test_outputs_without_a_person_pass_and_the_look_is_logged(root):
-    assert gate.gate(root).startswith("gate: 2 files hold none of 2 personal values")
+    assert gate.gate(root).startswith("gate: 1 files hold none of 2 personal values")
     (line,) = (root / ".crm/access.log").read_text().splitlines()
     entry = json.loads(line)
     assert entry["by"] == "gate"
     assert "vault/customers.name" in entry["fields"]
+
+
+def test_what_passed_with_these_bytes_and_this_vault_is_not_opened_again(root):
+    gate.gate(root)
+    log = (root / ".crm/access.log").read_text()
+    assert gate.gate(root).startswith("gate: 2 files hold none of 2 personal values")
+    assert (root / ".crm/access.log").read_text() == log
+    plant(root, "reports/pages/rfm.html", "<p>王小雨</p>")
+    said(root)
+    plant(root, "reports/pages/rfm.html", "<p>nobody</p>")
+    gate.gate(root)
+    assert len((root / ".crm/access.log").read_text()) > len(log)
+    kept = json.loads((root / gate.PASSED).read_text())
+    assert set(kept) == {"basis", "values", "words", "passed"}
+    _write_vault(root, name="李白白")
+    plant(root, "reports/pages/rfm.html", "<p>李白白</p>")
+    assert "rfm.html, line 1: name 李***" in said(root)
+
+
+def test_a_page_that_passed_is_read_again_for_a_new_vault(root):
+    plant(root, "reports/pages/rfm.html", "<p>李白白</p>")
+    gate.gate(root)
+    _write_vault(root, name="李白白")
+    assert "rfm.html, line 1: name 李***" in said(root)
 
 
 NOTEBOOK = {"cells": [{"source": "a"}, {"outputs": [{"data": {"text/plain": ["x\n", "王小雨"]}}]}]}

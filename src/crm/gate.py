@@ -16,6 +16,7 @@ tells what an old record in MLflow holds of the last one.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -33,6 +34,7 @@ from crm.tables import NO_NAME, TABLES
 
 UNSCANNED = ("data/raw/", "data/truth/", "data/vault/")
 WORDS = ("products.product_name", "products.category", "campaigns.campaign_name")  # no persons
+PASSED = ".crm/gate.json"  # hashes of what passed last, and nothing else
 SHOWN = 20  # hits told one by one
 SHORT = 2  # characters of a Chinese name that may be part of a word
 WHOLE_LETTERS = 5  # below it a single word or number is no evidence outside a cell of its own
@@ -140,16 +142,62 @@ class Values:
 def gate(root: Path) -> str:
     """Scan every output; the sentence that says what was scanned.
 
+    What had these bytes when it last passed, with the same vault and words, passes unread.
+
     Raises
     ------
     GateError
         Something personal was found; the message names file, place and kind, never the value.
     """
+    from crm import vault
+    from crm.engine import digest
+
+    prints = {path: digest(path) for path in sorted(_files(root))}
+    basis = _basis(root)
+    last = _last(root, basis)
+    changed = [path for path, print_ in prints.items() if print_ not in last["passed"]]
+    if changed or not last["passed"]:
+        last = _scanned(root, changed)
+    log = root / vault.LOG  # has the line of this look by now, which holds no value
+    known = {*prints.values(), *([digest(log)] if log.exists() else ())}
+    passed = {"basis": basis, **last, "passed": sorted(known)}
+    (root / PASSED).parent.mkdir(exist_ok=True)
+    (root / PASSED).write_text(json.dumps(passed), encoding="utf-8")
+    words = f" ({last['words']} names left out that are ordinary words)" if last["words"] else ""
+    return (
+        f"gate: {len(prints)} files hold none of {last['values']} personal values{words} and no "
+        "unmasked phone, e-mail or identity number"
+    )
+
+
+def _basis(root: Path) -> str:
+    """What the result of a scan hangs on beside the file: vault, ordinary words, these rules."""
+    from crm.engine import digest
+
+    places = [
+        root / "data/vault",
+        *_word_files(root),
+        *sorted((root / "notebooks").glob("*.ipynb")),
+    ]
+    prints = [digest(path) for path in (*places, Path(__file__)) if path.exists()]
+    return hashlib.sha256(" ".join(prints).encode()).hexdigest()
+
+
+def _last(root: Path, basis: str) -> dict:
+    """What passed at the last call, nothing if the basis is another."""
+    try:
+        last = json.loads((root / PASSED).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        last = {}
+    return last if last.get("basis") == basis else {"passed": [], "values": 0, "words": 0}
+
+
+def _scanned(root: Path, files: list[Path]) -> dict:
+    """How many values were looked for in the files and how many names passed over."""
     from crm import engine
 
     con = engine.connect(spill=root / ".crm/spill")
     values = Values(_known(root, con), _ordinary(root, con))
-    files = sorted(_files(root))
     found = (leak for path in files for leak in _scan(root, con, path, values))
     leaks = list(dict.fromkeys(found))
     if leaks:
@@ -159,11 +207,7 @@ def gate(root: Path) -> str:
             "the value out there and run again; until then nothing may be published"
         )
         raise GateError("\n".join([mend, *map(str, leaks[:SHOWN]), *more]))
-    passed = f" ({values.passed} names left out that are ordinary words)" if values.passed else ""
-    return (
-        f"gate: {len(files)} files hold none of {values.count} personal values{passed} and no "
-        "unmasked phone, e-mail or identity number"
-    )
+    return {"values": values.count, "words": values.passed}
 
 
 # ---- what is looked for ----------------------------------------------------------------------
@@ -195,15 +239,18 @@ def _ordinary(root: Path, con) -> Iterator[str]:
     """Texts in which no person is named: of the catalogue, and of the notebooks as committed."""
     from crm import engine
 
-    for entry in WORDS:
-        table, column = entry.split(".")
-        path = root / f"data/tables/{table}.parquet"
+    for entry, path in zip(WORDS, _word_files(root), strict=True):
         if path.exists():
+            column = entry.split(".")[1]
             rows = engine.scan(con, path).select(column).distinct()
             yield from engine.frame(con, rows)[column].dropna()
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         for _cell, text in _outputs(None, path):
             yield text
+
+
+def _word_files(root: Path) -> list[Path]:
+    return [root / f"data/tables/{entry.split('.')[0]}.parquet" for entry in WORDS]
 
 
 def _by_form(plain: str) -> Iterator[tuple[str, str, int]]:
@@ -230,7 +277,8 @@ def _files(root: Path) -> Iterator[Path]:
     places = [path for path in outs if not f"{path}/".startswith(UNSCANNED)]
     places += ["reports", ".crm", "mlartifacts", "mlflow.db"]
     found = {file for place in places for file in _below(root / place)}
-    return iter(found | set(root.glob("data/sources/*/*.parquet")))
+    found |= set(root.glob("data/sources/*/*.parquet"))
+    return iter(found - {root / PASSED})
 
 
 def _below(path: Path) -> Iterator[Path]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+LOG = ".crm/access.log"  # of every look into the vault
 KEEPER = "keeper"  # the role of a session that names none
 COMMANDS = ("gate", "card", "rotate", "forget")  # that open values; every stage is a `run`
 ID_LENGTH = 16  # hex digits of a customer id: 64 bits, no clash expected below 10^8 customers
@@ -252,7 +253,7 @@ def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> N
         "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": getpass.getuser(),
         "role": role, "by": by, "fields": fields, "rows": rows, "purpose": purpose,
     }  # fmt: skip
-    path = root / ".crm/access.log"
+    path = root / LOG
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
