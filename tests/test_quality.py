@@ -547,7 +547,8 @@ def test_without_issues_the_lists_are_empty_and_the_sentences_stand(con, tagged)
 
 
 def test_the_largest_orders_without_a_customer_come_first(con, placed):
-    rows = quality.largest_unnamed(placed, top=1)
+    rows = quality.largest_unnamed(placed.mutate(products=1), top=1)
+    assert found(con, quality.largest_unnamed(placed.mutate(products=0)), "order_id") == []
     unnamed = engine.frame(con, placed.filter(placed.customer_id.isnull()))
     assert found(con, rows, "amount") == [(unnamed["amount"].max(),)]
     assert found(con, quality.largest_unnamed(placed.limit(0)), "order_id") == []

@@ -432,9 +432,17 @@ def test_a_list_tells_purchases_of_all_history_from_those_in_the_window():
 
 def test_the_rule_by_raw_values_is_told_with_its_limits():
     note = rfm.raw_note({"raw_high": 2})
-    limits = ("recent_days", "monthly_purchases", "order_value", "window_days", "raw_and_tier")
+    limits = ("recent_days", "monthly_purchases", "order_value", "window_days", "raw_outside")
     assert all("{" + name in note for name in limits)
     assert "No customer" in rfm.raw_note({"raw_high": 0})
+
+
+def test_who_sent_back_a_quarter_is_called_last():
+    tiers = ready([(200, 0, 90_000), (200, 0, 80_000), (200, 0, 70_000)])
+    tiers = tiers.assign(sales=[120_000.0, 106_000.0, 70_000.0])  # 25 %, 24.5 % and nothing back
+    calls = rfm.lapsing(tiers.assign(is_lapsing_valuable=True))
+    assert calls["customer_id"].tolist() == ["c1", "c2", "c0"]
+    assert calls["sent_back"].tolist() == [False, False, True]
 
 
 def test_who_is_called_gets_no_offer_beside():
@@ -471,7 +479,7 @@ def test_flag_metrics_count_each_flag():
     tiers = ready([(5, 9, 90_000), (200, 0, 30_000), (-1, 0, 0)])
     assert rfm.flag_metrics(tiers).items() >= {
         "lapsing": 1, "lapsing_spend": 30_000.0, "lapsing_spend_share": 0.25, "dormant": 1,
-        "raw_high": 1, "raw_and_tier": 1,
+        "raw_high": 1, "raw_outside": 0, "dormant_at_risk": 0,
     }.items()  # fmt: skip
 
 
@@ -613,7 +621,7 @@ def test_best_sellers_never_bought_are_offered_ties_by_code_and_never_postage(re
 
 def test_no_more_than_offers_are_made_out_of_the_pool(recall):
     assert recall(RECENT, offers=1) == [("d", 1, "mug")]
-    assert recall(RECENT, pool=1) == [("d", 1, "mug")]
+    assert recall(RECENT, pool=2) == [("d", 1, "mug")]  # the best is cup, which d has
 
 
 def test_what_was_bought_is_not_offered(recall):
@@ -624,6 +632,14 @@ def test_the_category_with_the_largest_spend_is_preferred(recall):
     toys = "1 x car 2023-10-01 9\n2 d cup 2023-01-01 9\n3 d bus 2023-01-01 10"
     goods = PRODUCTS + "bus Bus toys true\n"
     assert recall(toys, products=goods) == [("d", 1, "car")]
+
+
+def test_goods_of_a_season_are_offered_after_those_that_sell_all_year(recall):
+    christmas = "".join(f"{n} p{n} mug 2023-10-01 9\n" for n in range(10, 15))
+    all_year = "".join(f"{n} p{n} pot 2023-0{n - 19}-01 9\n" for n in range(20, 28))
+    lately = "".join(f"{n} p{n} pot 2023-10-01 9\n" for n in range(30, 34))
+    sold = christmas + all_year + lately + "1 d cup 2023-01-01 9"
+    assert recall(sold) == [("d", 1, "pot"), ("d", 2, "mug")]  # 5 x buyers lately against 4
 
 
 def test_sales_before_the_recent_days_and_after_as_of_are_no_best_sellers(recall):

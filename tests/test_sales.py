@@ -181,6 +181,26 @@ def test_best_products_are_goods_by_net_sales_ties_by_code(con, shop):
     assert found(con, sales.best_products(moved, top=1), "product_id") == [("cup",)]
 
 
+def test_a_product_that_one_order_sold_is_told_apart(con, shop):
+    items = "order_id customer_id product_id ordered_at quantity amount\n"
+    items += "1 a mug 2023-01-01 1 60\n2 b mug 2023-01-01 2 30\n1 a mug 2023-01-01 1 30\n"
+    items += "1 a cup 2023-01-01 1 1\n2 b cup 2023-01-01 1 1"
+    moved, _ = shop(items=items, returns="line")
+    best = engine.frame(con, sales.best_products(moved))
+    assert best[["product_id", "largest_order_share"]].values.tolist() == [
+        ["mug", 0.75], ["cup", 0.5]
+    ]  # fmt: skip
+    assert sales.single_orders(best)["one_order_products"] == 1
+    assert "{one_order_product:text}" in sales.single_order_note(best)
+    assert "None" in sales.single_order_note(best.tail(1))
+    assert "None" in sales.single_order_note(best.head(0))
+
+
+def test_orders_cancelled_within_a_day_ask_for_a_check_at_entry():
+    assert "{swift_share:pct}" in sales.entry_note({"swift_share": 0.5})
+    assert "nothing to mend" in sales.entry_note({"swift_share": 0.0})
+
+
 def test_a_product_that_was_only_returned_has_no_share(con, shop):
     moved, _ = shop(items="line")
     best = sales.best_products(moved)

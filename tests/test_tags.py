@@ -502,6 +502,27 @@ def test_of_each_label_it_is_told_who_kept_it_and_what_most_others_became():
     ]
 
 
+def test_of_those_who_fell_silent_it_is_told_how_many_came_back():
+    later = ["2023-10-01"] * 2 + ["2023-01-01"] * 3
+    moves = "\n".join(
+        f"c{n} 2023-07-31 - 2023-01-01 1 0 0\nc{n} 2023-10-31 - {day} 1 0 0"
+        for n, day in enumerate(later)
+    )
+    made = tags.relabel(panel(moves))
+    assert tags.moved_metrics(made)["back_share"] == 0.4
+    assert tags.moved_metrics(made, least=6)["back_share"] is None
+    assert "{back_share:pct}" in tags.base_note({"tagged": 5, "back_share": 0.4})
+    assert "cannot tell yet" in tags.base_note({"tagged": 5, "back_share": None})
+
+
+def test_a_tag_without_a_record_of_its_source_is_known_of_nobody():
+    entries = pd.DataFrame({"tag": ["praise_n", "enquiries_90d"], "chinese": ["", ""],
+                            "sources": ["tickets", "tickets, interactions"]})  # fmt: skip
+    wide = pd.DataFrame({name: [0, 1] for name in tags.COLUMNS})
+    shares = tags.filled(wide, entries, empty=("tickets",)).set_index("tag")["filled_share"]
+    assert shares.to_dict() == {"praise_n": 0.0, "enquiries_90d": 1.0}
+
+
 def test_limits_pass_where_higher_levels_do_better_afterwards():
     made = tags.relabel(panel(MOVES))
     judged = tags.review(made, fewest=0, least=1).set_index(["score", "level"])

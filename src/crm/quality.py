@@ -48,7 +48,7 @@ MEASURES = {  # what a figure says, why it matters, and what its owner does firs
         "find out whose the large orders without a customer are",
     ),
     "sound_share": (
-        "{value:pct} of order lines are free of errors",
+        "{value:pct} of order lines are fit for use, and not held back by a rule",
         "what waits in quarantine is missing, and seldom at random",
         "mend the rows in quarantine, the commonest reason first",
     ),
@@ -766,7 +766,7 @@ def unlisted(items: ibis.Table) -> ibis.Table:
 
 def largest_unnamed(placed: ibis.Table, *, top: int = 10) -> ibis.Table:
     """One order without a customer, of the `top` largest: order_id, day, amount, products."""
-    unnamed = placed.filter(_.customer_id.isnull())
+    unnamed = placed.filter(_.customer_id.isnull(), _.products > 0)  # postage alone is no order
     best = unnamed.order_by(_.amount.desc(), "order_id").limit(top)
     return best.select("order_id", "day", "amount", "products")
 
@@ -778,7 +778,7 @@ def unlisted_note(found: dict) -> str:
     return (
         "No rule is broken by these, and they are not on the list: {unnamed_lines} sold line[s] "
         "that [names|name] no customer ({unnamed_amount:money}), {repeated_lines} that "
-        "[repeats|repeat] another exactly and [is|are] kept ({repeated_amount:money}), and "
+        "[repeats|repeat] another sale exactly and [is|are] kept ({repeated_amount:money}), and "
         "{free_lines} that [has|have] no price."
     )
 
@@ -789,9 +789,8 @@ def issue_action(worklist: pd.DataFrame) -> str:
         return "**No issue is open.** Keep the file of handled issues as it is."
     return (
         "**{worst_owner:text}: look into `{worst_rule:text}` in {worst_table:text}**, open "
-        "issues: {worst_open}; {worst_why:text}. They stand in `data/clean/issues.parquet`. "
-        "Note what was done in `{issues_file:text}`: rule, table, line (none for all "
-        "of a rule), status (handled or closed), handled_on, note."
+        "issues: {worst_open}; {worst_why:text}. They stand in `data/clean/issues.parquet`; "
+        "write what was done into `{issues_file:text}`."
     )
 
 

@@ -24,13 +24,17 @@ from crm.tables import PURPOSES, lookup
 if TYPE_CHECKING:
     import ibis
 
+SENT_BACK = 0.25  # of sales: from here on a complaint is likelier than a customer who left
+LARGEST = 10  # accounts with which to begin
+YEAR_DAYS = 365
 MONTH_DAYS = 30  # purchases a month = purchases in the window ÷ (window days ÷ 30) (Q-04)
 NO_PURCHASE = "no purchase"  # RFM-10
 ACTIONS = {  # RPT-09…11, RFM-09: what each tier asks for, and who does it
     "high value": "account manager visits each quarter; early access to new products",
     "potential": "coupon above a spending threshold, good-value bundles: more often, and more",
     "general": "no special action; watch which way they move",
-    "at risk": "learn the reason, by a call to the valuable ones; then a return voucher",
+    "at risk": "the valuable ones: learn the reason by a call, then a return voucher; the "
+    "others: a recall offer",
     "no purchase": "learn why no order stood, or guide to a first one",
 }
 
@@ -277,8 +281,8 @@ def rules_note(score: dict) -> str:
     return (
         "In plain terms: **high value** means bought within {high_days:days}, at least "
         "{high_orders} purchase[s] and {high_money:money} in {window_days:days}; **potential** "
-        "means within {potential_days:days} and at least {potential_orders} purchase[s]; **at "
-        "risk** means silent for more than {risk_days:days}."
+        "means within {potential_days:days}, at least {potential_orders} purchase[s] and under "
+        "{high_money:money}; **at risk** means silent for more than {risk_days:days}."
     )
 
 
@@ -294,7 +298,7 @@ def raw_note(found: dict) -> str:
         "A stricter rule without scores asks for a purchase within {recent_days:days}, at least "
         "{monthly_purchases} purchase[s] a month and more than {order_value:money} an order, both "
         "on average over the last {window_days:days}. {raw_high} customer[s] pass[es|] it; "
-        "{raw_and_tier} of them [is|are] in the high-value tier."
+        "{raw_outside} of them [is|are] outside the high-value tier."
     )
 
 
@@ -400,7 +404,8 @@ def flag_metrics(tiers: pd.DataFrame) -> dict:
         "lapsing_silence": _median(silent["recency_days"]),
         "dormant": int(tiers["is_dormant"].sum()),
         "raw_high": int(high.sum()),
-        "raw_and_tier": int((high & (tiers["tier"] == "high value")).sum()),
+        "raw_outside": int((high & (tiers["tier"] != "high value")).sum()),
+        "dormant_at_risk": int((tiers["is_dormant"] & (tiers["tier"] == "at risk")).sum()),
         "high_value_median": _median(tiers.loc[tiers["tier"] == "high value", "spend"]),
         "other_median": _median(
             tiers.loc[(tiers["tier"] != "high value") & (tiers["recency_days"] >= 0), "spend"]
@@ -425,8 +430,12 @@ def contacts(tiers: pd.DataFrame, *, least: int = 5) -> dict:
             name: int((who & tiers["may_contact"]).sum()),
             f"{name}_left_out": disclosure.few(int((who & ~tiers["may_contact"]).sum()), least),
         }
-    calls = lapsing(tiers)
+    calls, visits = lapsing(tiers), best(tiers)
+    spend = float(tiers["spend"].sum())
     return found | {
+        "called_sent_back": int(calls["sent_back"].sum()),
+        "cared_first": min(LARGEST, len(visits)),
+        "cared_first_share": float(visits["spend"].head(LARGEST).sum()) / spend if spend else 0.0,
         "called_spend": float(calls["spend"].sum()),
         "called_median": _median(calls["spend"]),
         "called_silence": _median(calls["recency_days"]),
@@ -467,10 +476,19 @@ def call_note(found: dict) -> str:
             "**Sales: nobody to call.** {called_left_out} customer[s] [is|are] valuable and "
             "silent, but may not be contacted."
         )
+    if not found["called_sent_back"]:
+        return (
+            "**Sales: call the {called} lapsing, valuable customer[s] who may be contacted**, "
+            "those with most spend first. They brought {called_spend:money}; half of them more "
+            "than {called_median:money}, and half have been silent for more than "
+            "{called_silence:days}."
+        )
     return (
         "**Sales: call the {called} lapsing, valuable customer[s] who may be contacted**, those "
         "with most spend first. They brought {called_spend:money}; half of them more than "
-        "{called_median:money}, and half have been silent for more than {called_silence:days}."
+        "{called_median:money}, and half have been silent for more than {called_silence:days}. "
+        "{called_sent_back} of them sent back a quarter or more of what they bought and stand "
+        "last: settle that before you call."
     )
 
 
@@ -483,8 +501,10 @@ def care_note(found: dict) -> str:
         )
     return (
         "**Account managers: share out the {cared} high-value customer[s] who may be contacted.** "
-        "The tier brings {high_value_spend_share:pct} of spend; its median customer spent "
-        "{high_value_median:money}, against {other_median:money} for all other buyers."
+        "The tier brings {high_value_spend_share:pct} of what named customers spent, the "
+        "{cared_first} largest alone {cared_first_share:pct}: begin with these. Its median "
+        "customer spent {high_value_median:money}, against {other_median:money} for all other "
+        "buyers."
     )
 
 
@@ -514,8 +534,15 @@ def agreement(tiers: pd.DataFrame, other: pd.DataFrame) -> dict:
 
 
 def lapsing(tiers: pd.DataFrame) -> pd.DataFrame:
-    """One once valuable, now silent customer to call, by spend (Q-03, PRV-07)."""
-    return _listed(tiers[tiers["is_lapsing_valuable"] & tiers["may_contact"]])
+    """One once valuable, now silent customer to call, by spend (Q-03, PRV-07).
+
+    Who sent back at least `SENT_BACK` of what they bought stands last: something else is to be
+    settled first.
+    """
+    listed = _listed(tiers[tiers["is_lapsing_valuable"] & tiers["may_contact"]])
+    share = 1 - listed["spend"] / listed["sales"].where(listed["sales"] > 0)
+    listed = listed.assign(sent_back=share >= SENT_BACK)
+    return listed.sort_values("sent_back", kind="stable", ignore_index=True)
 
 
 def best(tiers: pd.DataFrame) -> pd.DataFrame:
@@ -593,7 +620,9 @@ def recall(
 
     The best sellers of the last `recent_days` in the customer's preferred category (largest spend,
     then most lines, then code) that the customer never bought; `offers` of them at most, out of
-    the `pool` best of the category. Sources without categories have one category for all.
+    the `pool` best of the category. Sources without categories have one category for all. A
+    product sells as well as in the weaker of two spans: lately, and over the year, brought to as
+    many days; so the goods of a season that ends are not offered after it.
     """
     import ibis
     from ibis import _
@@ -601,7 +630,9 @@ def recall(
     sold = _sold_goods(items, returns, products, as_of=as_of)
     theirs = sold.semi_join(dormant, "customer_id")
     start = as_of - timedelta(days=recent_days)
-    sellers = _best_sellers(sold.filter(_.ordered_at.date() > start)).filter(_.place < pool)
+    year = sold.filter(_.ordered_at.date() > as_of - timedelta(days=YEAR_DAYS))
+    sellers = _best_sellers(year, start=start, scale=recent_days / YEAR_DAYS)
+    sellers = sellers.filter(_.place < pool)
     pairs = _preferred(theirs).inner_join(sellers, "category")
     pairs = pairs.anti_join(theirs, ["customer_id", "product_id"])
     rank = ibis.row_number().over(group_by="customer_id", order_by="place")
@@ -678,14 +709,19 @@ def _preferred(sold: ibis.Table) -> ibis.Table:
     return liked.mutate(place=place).filter(_.place == 0).select("customer_id", "category")
 
 
-def _best_sellers(sold: ibis.Table) -> ibis.Table:
-    """One product and its place in its category by number of buyers, ties by code."""
+def _best_sellers(sold: ibis.Table, *, start: date, scale: float) -> ibis.Table:
+    """One product sold after `start` and its place in its category by buyers, ties by code.
+
+    Buyers are those after `start`, or those of all lines times `scale` where they are fewer.
+    """
     import ibis
     from ibis import _
 
+    is_recent = sold.ordered_at.date() > start
     sellers = sold.group_by("category", "product_id", "product_name").agg(
-        buyers=_.customer_id.nunique()
+        recent=_.customer_id.nunique(where=is_recent), steady=_.customer_id.nunique() * scale
     )
+    sellers = sellers.filter(_.recent > 0).mutate(buyers=ibis.least(_.recent, _.steady))
     order = [ibis.desc("buyers"), "product_id"]
     return sellers.mutate(place=ibis.row_number().over(group_by="category", order_by=order))
 

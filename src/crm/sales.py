@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 CENT = 0.01
+HALF = 0.5  # of the sales of a product
 NAMED = "= spend of named customers"
 SEASON = 1.25  # a month that sells this many times the median belongs to the season
 
@@ -55,7 +56,7 @@ def movements(
     is_swift = is_sold & (moved.reversed_at <= moved.at + ibis.interval(days=1))
     return moved.select(
         "customer_id", "product_id", "product_name", "category", "is_product", "country",
-        "units", "at",
+        "units", "at", "order_id",
         month=_.at.truncate("M").date(),
         gross=ibis.ifelse(is_sold, moved.amount, 0),
         returned=ibis.ifelse(is_back, -moved.amount, 0),
@@ -81,8 +82,8 @@ def bridge(moved: ibis.Table) -> ibis.Table:
         "postage, fees and corrections charged": ibis.ifelse(other > 0, other, 0),
         "postage, fees and corrections credited": ibis.ifelse(other < 0, other, 0),
         "= all kept lines": net + other,
-        "less net sales of goods to nobody named": ibis.ifelse(nobody, -net, 0),
-        "less postage, fees and corrections of nobody named": ibis.ifelse(nobody, -other, 0),
+        "take out net sales of goods to nobody named": ibis.ifelse(nobody, -net, 0),
+        "take out postage, fees and corrections of nobody named": ibis.ifelse(nobody, -other, 0),
         NAMED: ibis.ifelse(nobody, 0, net + other),
     }
     steps = [
@@ -226,28 +227,33 @@ def unnamed(orders: ibis.Table, *, as_of: date) -> ibis.Table:
 def best_products(moved: ibis.Table, *, top: int = 15) -> ibis.Table:
     """One product of the `top` by net sales: units, net_sales, buyers, returned share.
 
+    `largest_order_share` is the part of gross sales that one order brought: where it is large, a
+    price or a quantity may have been mistyped, and the correction booked as something else.
     Postage, fees and other entries that are no goods are left out.
     """
     from ibis import _
 
-    sold = (
-        moved.filter("is_product")
-        .group_by("product_id", "product_name")
-        .agg(
-            units=_.units.sum(),
-            gross=_.gross.sum(),
-            returned=_.returned.sum(),
-            buyers=_.customer_id.nunique(),
-        )
+    goods = moved.filter("is_product")
+    sold = goods.group_by("product_id", "product_name").agg(
+        units=_.units.sum(),
+        gross=_.gross.sum(),
+        returned=_.returned.sum(),
+        buyers=_.customer_id.nunique(),
     )
     sold = sold.mutate(
         net_sales=_.gross - _.returned,
         returned_share=_.returned.cast("float64") / _.gross.cast("float64").nullif(0),
     )
     best = sold.order_by(_.net_sales.desc(), _.product_id).limit(top)
-    return best.select(
-        "product_id", "product_name", "units", "net_sales", "buyers", "returned_share"
-    )
+    each = goods.semi_join(best, "product_id").group_by("product_id", "order_id")
+    orders = each.agg(order=_.gross.sum()).group_by("product_id").agg(largest=_.order.max())
+    joined = best.left_join(orders, "product_id").drop("product_id_right")
+    share = joined.largest.cast("float64") / joined.gross.cast("float64").nullif(0)
+    joined = joined.mutate(largest_order_share=share)
+    return joined.order_by(_.net_sales.desc(), _.product_id).select(
+        "product_id", "product_name", "units", "net_sales", "buyers", "returned_share",
+        "largest_order_share",
+    )  # fmt: skip
 
 
 def most_returned(moved: ibis.Table, *, top: int = 10, least: float = 0) -> ibis.Table:
@@ -319,6 +325,7 @@ def totals(months: pd.DataFrame, *, least: int = 5) -> dict:
         "slow_share": _ratio(
             sums["returned"] - sums["swift"], sums["gross_sales"] - sums["swift"]
         ),
+        "swift_share": _ratio(sums["swift"], sums["returned"]),
         "months": len(months),
     }
     ends = {"first_month": months["month"].min(), "last_month": months["month"].max()}
@@ -412,6 +419,34 @@ def leaders(best: pd.DataFrame, months: pd.DataFrame) -> dict:
     }
 
 
+def single_order_note(best: pd.DataFrame) -> str:
+    """What to look at where one order makes most of the sales of a product."""
+    if best.empty or not (best["largest_order_share"] > HALF).any():
+        return "None of these owes more than half of its sales to one order."
+    return (
+        "{one_order_products} of these owe[s|] more than half of [its|their] sales to a single "
+        "order, such as **{one_order_product:text}**: look for a mistyped price or quantity, and "
+        "for its credit among the corrections."
+    )
+
+
+def single_orders(best: pd.DataFrame) -> dict:
+    """Metrics of the best products that owe more than half of their sales to one order."""
+    found = best[best["largest_order_share"] > HALF]
+    first = found["product_name"].iloc[0] if len(found) else ""
+    return {"one_order_products": len(found), "one_order_product": first}
+
+
+def entry_note(found: dict) -> str:
+    """What whoever enters orders has to do about those cancelled within a day."""
+    if not found["swift_share"]:
+        return "**Order entry: nothing to mend.** No order was cancelled within a day."
+    return (
+        "**Order entry: ask back before a very large order is booked.** Orders cancelled within "
+        "a day, most likely mistyped, make {swift:money}, {swift_share:pct} of all that came back."
+    )
+
+
 def returned_most(returned: pd.DataFrame, months: pd.DataFrame) -> dict:
     """Metrics of the product whose returns cost most, and its share of all returns."""
     if returned.empty:
@@ -494,9 +529,10 @@ def home_note(places: pd.DataFrame) -> str:
     if places["net_sales"].notna().sum() < 2:
         return "No two countries have customers enough to be compared."
     return (
-        "{home_country:text} brings {home_share:pct} of net sales. Outside it, "
-        "{second_country:text} leads with {second_sales:money} from {second_buyers} named "
-        "buyer[s], the largest of whom alone spent {second_largest_share:pct0} of it."
+        "{home_country:text} brings {home_share:pct} of net sales. Outside it, of the countries "
+        "whose figures may be shown, {second_country:text} leads with {second_sales:money} from "
+        "{second_buyers} named buyer[s], the largest of whom alone spent "
+        "{second_largest_share:pct0} of it."
     )
 
 
@@ -527,6 +563,11 @@ def abroad_title(places: pd.DataFrame) -> str:
         return "All sales are in {home_country:text}"
     if places["net_sales"].notna().sum() < 2:
         return "No two countries have customers enough to be compared"
+    if places["net_sales"].isna().any():
+        return (
+            "Outside {home_country:text}, {second_country:text} leads of the countries shown, "
+            "with {second_sales:money}"
+        )
     return "Outside {home_country:text}, {second_country:text} leads with {second_sales:money}"
 
 
@@ -555,7 +596,7 @@ def _sold(items: ibis.Table, returns: ibis.Table, orders: ibis.Table) -> ibis.Ta
         line=_.reverses_line, reversed_at=_.returned_at
     )
     return items.inner_join(places, "order_id").left_join(cancelled, "line").select(
-        "customer_id", "product_id", "country", "reversed_at",
+        "customer_id", "product_id", "country", "reversed_at", "order_id",
         at=_.ordered_at, units=_.quantity, amount=_.amount,
     )  # fmt: skip
 
@@ -566,7 +607,7 @@ def _back(returns: ibis.Table) -> ibis.Table:
 
     return returns.select(
         "customer_id", "product_id", "country", reversed_at=ibis.null("timestamp(6)"),
-        at=_.returned_at, units=-_.quantity, amount=-_.amount,
+        order_id=ibis.null("string"), at=_.returned_at, units=-_.quantity, amount=-_.amount,
     )  # fmt: skip
 
 

@@ -740,12 +740,20 @@ def base(tags: pd.DataFrame, by: str, *, least: int = 5) -> pd.DataFrame:
     return disclosure.suppress(named, by=[by], least=least)
 
 
-def filled(tags: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
-    """One tag of `features/tags`: the share of customers of whom it is known."""
+def filled(
+    tags: pd.DataFrame, entries: pd.DataFrame, *, empty: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """One tag of `features/tags`: the share of customers of whom it is known.
+
+    Nothing is known of a tag whose source tables are all `empty`: no case of service on file is
+    no customer without a complaint.
+    """
     text = tags[list(COLUMNS)].astype(object)
     known = text.notna() & (text != UNKNOWN) & ~((text == -1) & (text.columns == "age"))
     share = known.mean() if len(tags) else known.sum().astype(float)
     found = share.rename("filled_share").rename_axis("tag").reset_index()
+    unfed = entries["sources"].str.split(", ").map(lambda names: set(names) <= set(empty))
+    found.loc[found["tag"].isin(entries.loc[unfed, "tag"]), "filled_share"] = 0.0
     named = entries[["tag", "chinese"]].merge(found, on="tag")
     return named.sort_values(["filled_share", "tag"], ignore_index=True)
 
@@ -797,19 +805,20 @@ def read_out(entries: pd.DataFrame) -> pd.DataFrame:
 
 
 def base_note(found: dict) -> str:
-    """The answer of the page: who the customers are by type and behaviour."""
+    """The answer of the page: how many fell silent, and how often that is the end."""
     if not found["tagged"]:
         return "**No customer permits a profile, so nobody has tags.**"
-    if not found["high_high"]:
+    if found["back_share"] is None:
         return (
-            "**{churned_share:pct} of the {tagged} customer[s] with tags [has|have] churned**, "
-            "{new_share:pct} are new and {old_share:pct} old. Nobody is high in both spend and "
-            "frequency."
+            "**{churned_share:pct} of the {tagged} customer[s] with tags [has|have] bought "
+            "nothing for {churned_days:days}** and count[s|] as churned; whether they come back "
+            "these data cannot tell yet. {high_high} [is|are] high in both spend and frequency."
         )
     return (
-        "**{churned_share:pct} of the {tagged} customer[s] with tags [has|have] churned**, "
-        "{new_share:pct} are new and {old_share:pct} old. {high_high} [is|are] high in both spend "
-        "and frequency (高消费、高频次)."
+        "**{churned_share:pct} of the {tagged} customer[s] with tags [has|have] bought nothing "
+        "for {churned_days:days}** and count[s|] as churned; of those who did at "
+        "{since_on:date}, {back_share:pct} bought again since. {high_high} [is|are] high in both "
+        "spend and frequency."
     )
 
 
@@ -822,8 +831,9 @@ def types_note(found: dict) -> str:
         )
     return (
         "No registration is known, so a customer is new by the first purchase in the data, which "
-        "begin on {data_from:date}: **some of the new are older than the data**, and the share of "
-        "new customers is too high."
+        "begin on {data_from:date}: **some of the new are older than the data**, and old can only "
+        "be who bought before the last {new_days:days}. Read new and old together until the data "
+        "go back twice as far."
     )
 
 
@@ -834,7 +844,7 @@ def known_note(found: dict) -> str:
         return (
             "**Data owners: this source says nothing of its customers but what they bought.** "
             "Age, gender and interests are unknown for all of them; bring registrations, or join "
-            "a source that has them. Tags of purchases are complete."
+            "a source that has them."
         )
     return (
         "**Data owners: ask for what is least known.** Age is known of {known_age:pct} of "
@@ -985,16 +995,23 @@ def review_metrics(found: pd.DataFrame) -> dict:
     }
 
 
-def moved_metrics(panel: pd.DataFrame) -> dict:
-    """Who left and who came back in the last step of the history."""
+def moved_metrics(panel: pd.DataFrame, *, least: int = 5) -> dict:
+    """Who left and who came back in the last step of the history.
+
+    `back_share` is the part of those then churned who are so no more; empty if under `least`
+    were, or if there is no earlier date.
+    """
     last = panel[panel["next_on"] == panel["next_on"].max()]
     was, now = last["customer_type"], last["next_type"]
+    gone = was == "churned"
+    few = disclosure.few(int(gone.sum()), least) or None
     return {
         "quarters": int(panel["at_on"].nunique()),
         "since_on": last["at_on"].min() if len(last) else None,
         "turned_churned": int(((was != "churned") & (now == "churned")).sum()),
         "came_back": int(((was == "churned") & (now != "churned")).sum()),
         "kept_share": float((was == now).mean()) if len(last) else 0.0,
+        "back_share": None if few is None else float((now[gone] != "churned").mean()),
     }
 
 
