@@ -362,7 +362,7 @@ def test_the_active_time_is_that_of_purchases_and_own_messages(con):
 
 def test_interests_come_from_both_sources_once_and_traits_are_social_tags(con):
     customers = literal(
-        con, "tables/customers", "customer_id interests\na 骑行俱乐部;茶艺\nb -\nc ;茶艺;"
+        con, "tables/customers", "customer_id interests\na 骑行俱乐部；茶艺\nb -\nc ;茶艺;"
     )
     traits = literal(
         con,
@@ -509,8 +509,8 @@ def test_of_those_who_fell_silent_it_is_told_how_many_came_back():
         for n, day in enumerate(later)
     )
     made = tags.relabel(panel(moves))
-    assert tags.moved_metrics(made)["back_share"] == 0.4
-    assert tags.moved_metrics(made, least=6)["back_share"] is None
+    assert tags.moved_metrics(made, least=2)["back_share"] == 0.4
+    assert tags.moved_metrics(made, least=3)["back_share"] is None  # 2 of 5
     assert "{back_share:pct}" in tags.base_note({"tagged": 5, "back_share": 0.4})
     assert "cannot tell yet" in tags.base_note({"tagged": 5, "back_share": None})
 
@@ -611,6 +611,44 @@ def test_one_more_tag_changes_no_other(tmp_path):
     pd.testing.assert_frame_equal(both[both["tag"] != "pots"].reset_index(drop=True), old)
 
 
+def test_a_rule_tells_its_limit_with_all_digits(tmp_path):
+    text = PERSONA.replace("at_least: 0.3", "at_least: 1234567")
+    entries = tags.catalogue({}, catalogue.read(written(tmp_path, text), ["store"]))
+    rule = entries.set_index("tag")["rule"]["healthy"]
+    assert "overtime_order_share at least 1234567 and" in rule
+
+
+def test_numbers_of_few_customers_are_not_told(tmp_path):
+    wide = pd.DataFrame({
+        "customer_id": [f"c{n}" for n in range(20)],
+        "behaviour": ["high spend, high frequency"] * 2 + ["low spend, low frequency"] * 18,
+        "frequency_level": ["high"] * 2 + ["low"] * 18,
+        "spend_level": ["high"] * 2 + ["low"] * 18,
+        "spend_90d": [100.0] * 20, "freq_90d": 1, "age": -1, "gender": "unknown",
+        "complaints_n": [1] * 6 + [0] * 14, "customer_type": ["churned"] + ["old"] * 19,
+        **dict.fromkeys(("registered_on", "first_order_on", "last_order_on",
+                         "last_complaint_on"), pd.Timestamp(AS_OF)),
+    })  # fmt: skip
+    found = tags.facts(wide, pd.DataFrame(columns=["tag", "customer_id"]), as_of=AS_OF)
+    assert (found["high_high"], found["high_high_spend_share"]) == (None, None)
+    assert (found["complained"], found["complained_churned_share"]) == (6, None)
+    assert (found["churned_customers"], found["churned_share"]) == (None, None)
+    assert "hardly anybody" in tags.sales_note(found)
+    assert "complained_churned_share" not in tags.service_note(found)
+    assert "A few" in tags.permit_note(tags.left_out({"all": 9, "tagged": 8}))
+
+
+def test_what_one_customer_spent_later_is_not_told_by_a_mean():
+    ids = [f"c{n}" for n in range(20)]
+    past = [f"{name} 2023-07-31 2022-01-01 2023-07-01 100 90 90" for name in ids]
+    now = [f"{name} 2023-10-31 2022-01-01 2023-07-01 100 90 90" for name in ids[1:]]
+    rich = ["c0 2023-10-31 2022-01-01 2023-10-01 877 90 90"]
+    judged = tags.review(tags.relabel(panel("\n".join(past + now + rich))))
+    high = judged[judged["level"] == "high"]
+    assert high["customers"].eq(20).all()
+    assert high[["bought_later_share", "later_spend"]].isna().all(axis=None)
+
+
 def test_a_file_without_tags_declares_none(tmp_path):
     assert catalogue.read(written(tmp_path, "# nothing yet\n")) == catalogue.Declared()
 
@@ -631,6 +669,13 @@ def test_a_file_without_tags_declares_none(tmp_path):
         (('one_of: ["follows: 健身博主"]', "one_of: 健身博主"), "expected a list of texts"),
         (("at_least: 0.3", "one_of: [often]"), "expected a tag that is a text"),
         (("at_least: 0.3", "at_most: 1, one_of: [a]"), "has at_most, one_of"),
+        (("overtime_order_share", "last_complaint_on"), "dates and personas cannot be"),
+        (
+            ("{tag: overtime_order_share, at_least: 0.3}", "{tag: healthy, one_of: [yes]}"),
+            "dates and personas cannot be",
+        ),
+        (("overtime_order_share, at", "shop, at"), "expected a tag that is a number"),
+        (("overtime_order_share, at", "interest, at"), "expected a tag that is a number"),
         (("tag: sugar_free, chinese", "tag: gender, chinese"), "it is taken"),
         (("tag: shop", "tag: My Shop"), "small letters"),
         (("field: store", "field: stores"), "did you mean 'store'?"),

@@ -75,7 +75,8 @@ CATALOGUE = (
         "purchases in the window of {purchases_frequency_days} days",
         "purchases_frequency_days", requirement="TAG-08"),
     Tag("spend_90d", "消费金额", "spend lately, after returns", "orders, returns",
-        "amounts of orders less returns, booked when they came, in the window of "
+        "amounts of orders less lines cancelled whole, which count with their order, and less "
+        "other returns, booked when they came, in the window of "
         "{purchases_spend_days} days", "purchases_spend_days", requirement="TAG-09, Q-22"),
     Tag("freq_90d", "季度消费频次", "purchases in the window of spend", "orders, returns",
         "purchases in the window of {purchases_spend_days} days", "purchases_spend_days",
@@ -164,6 +165,7 @@ NUMBERS = tuple(
     column.name for column in lookup("features/tags").columns
     if column.type in ("int", "float", "money")
 )  # fmt: skip
+TEXTS = tuple(column.name for column in lookup("features/tags").columns if column.type == "string")
 
 
 @dataclass(frozen=True)
@@ -193,8 +195,8 @@ class Condition:
     def said(self) -> str:
         """The condition in words, for the catalogue."""
         parts = [f"is {' or '.join(self.one_of)}"] if self.one_of else []
-        parts += [f"at least {self.at_least:g}"] if self.at_least is not None else []
-        parts += [f"at most {self.at_most:g}"] if self.at_most is not None else []
+        parts += [f"at least {self.at_least:.12g}"] if self.at_least is not None else []
+        parts += [f"at most {self.at_most:.12g}"] if self.at_most is not None else []
         return f"{self.tag} {' and '.join(parts) or 'known'}"
 
 
@@ -304,6 +306,9 @@ class _Reader:
     def __init__(self, doc: Document, extended: tuple[str, ...]):
         self.doc, self.extended = doc, extended
         self.known = {tag.name for tag in CATALOGUE}
+        self.texts = {n for n in self.known if n in TEXTS or n in ("interest", "social")}
+        self.several = {"channel_share", "channel_contacts"}  # the channel, and how much of it
+        self.numbers = {*NUMBERS, *self.several}
 
     def declared(self, data) -> Declared:
         if not self._keys((), data, tuple(_KEYS), ()):
@@ -312,6 +317,9 @@ class _Reader:
         for name, items in parts.items():
             for place, item in items:
                 self._name((name, place), item)
+        self.texts |= {str(item["tag"]) for _, item in parts["fields"]}
+        liked = {str(item["tag"]) for _, item in parts["preferences"]}  # yes, and its orders
+        self.several, self.numbers = self.several | liked, self.numbers | liked
         preferences = [self._preference(("preferences", i), x) for i, x in parts["preferences"]]
         fields = [self._field(("fields", i), x) for i, x in parts["fields"]]
         people = [self._persona(("personas", i), x) for i, x in parts["personas"]]
@@ -389,9 +397,12 @@ class _Reader:
             found = f"{self._at(at)} has {', '.join([*limits, *(['one_of'] if limits else [])])}"
             found = found if limits else f"{self._at(at)} has no limit"
             self.doc.add(at, found, "at_least, at_most or both; or one_of", "write one of them")
-        elif limits and name in COLUMNS and name not in NUMBERS:
+        elif name in self.known and name not in self.numbers | self.texts:
+            expected = "a tag that is a text or a number"
+            self._wrong((*at, "tag"), name, expected, "dates and personas cannot be conditions")
+        elif limits and name in self.texts:
             self._wrong((*at, "tag"), name, "a tag that is a number", "use one_of: […]")
-        elif not limits and name in NUMBERS:
+        elif not limits and name in self.numbers - self.several:
             self._wrong((*at, "tag"), name, "a tag that is a text", "use at_least: …")
         numbers = {key: self._number((*at, key), item[key]) for key in limits}
         return Condition(name, **numbers, one_of=self._texts((*at, "one_of"), item.get("one_of")))

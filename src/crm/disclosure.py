@@ -115,6 +115,7 @@ def suppress_part(
 
     whole, some = frame[of].astype("float64"), frame[part].astype("float64")
     some = (some * whole).round() if frame[part].dtype.kind == "f" else some
+    some = some.mask(whole == 0, 0)  # a part of nobody is nobody, and hides nothing
     halves = [frame[[*by]].assign(_half=h, _n=n) for h, n in (("a", some), ("b", whole - some))]
     both = pd.concat(halves)
     lines = [*(by if along is None else along), "_half"]
@@ -137,6 +138,19 @@ def few(number: float, least: int) -> float | None:
     (12, 0, None)
     """
     return None if 0 < number < least else number
+
+
+def share(part: int, whole: int, least: int) -> float | None:
+    """A part of some customers as a share, None if the part, or what it leaves, is small.
+
+    Examples
+    --------
+    >>> share(10, 40, 5), share(0, 40, 5), share(38, 40, 5), share(0, 0, 5)
+    (0.25, 0.0, None, 0.0)
+    """
+    if few(part, least) is None or few(whole - part, least) is None:
+        return None
+    return part / whole if whole else 0.0
 
 
 def hidden(frame: pd.DataFrame) -> int:

@@ -470,7 +470,8 @@ def rows(
     """
     from ibis import _
 
-    said = customers.select("customer_id", value=_.interests.split(";").unnest())
+    parts = _.interests.re_replace("[；、]", ";").split(";")  # as Chinese forms separate them
+    said = customers.select("customer_id", value=parts.unnest())
     said = _row(said, INTEREST, _.value)
     seen = traits.filter(
         _.customer_id.notnull(), _.seen_on.isnull() | (_.seen_on <= as_of)
@@ -678,8 +679,8 @@ def kept(panel: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
 def review(panel: pd.DataFrame, *, fewest: int = 30, least: int = 5) -> pd.DataFrame:
     """One date and level of one score: do the levels still tell customers apart? (TAG-29)
 
-    For each level the customers, the share who bought until the next date, their mean spend in
-    that time, and the share who kept the level's label. The verdict of a date is *pass* where
+    For each level the customers, the share who bought until the next date and their mean spend in
+    that time; both empty where few bought, or few did not. The verdict of a date is *pass* where
     higher levels buy more often and spend more, *revise* where they do not, and *too few* where
     a level has fewer than `fewest` customers.
     """
@@ -687,18 +688,25 @@ def review(panel: pd.DataFrame, *, fewest: int = 30, least: int = 5) -> pd.DataF
     parts = [_reviewed(past, kind, fewest) for kind in ("spend_level", "frequency_level")]
     judged = pd.concat(parts, ignore_index=True)
     by = ["at_on", "score", "level"]
-    return disclosure.suppress(judged, by=by, along=["level"], least=least)
+    shown = disclosure.suppress(judged, by=by, along=["level"], least=least)
+    more = {"part": "bought_later_share", "hide": ["later_spend"], "along": ["level"]}
+    return disclosure.suppress_part(shown, by=by, least=least, **more)
 
 
 # --- the notes of the page
 
 
-def facts(tags: pd.DataFrame, many: pd.DataFrame, *, as_of: date, days: int = 90) -> dict:
+def facts(
+    tags: pd.DataFrame, many: pd.DataFrame, *, as_of: date, days: int = 90, least: int = 5
+) -> dict:
     """Metrics of the customer base: types and levels, complaints, and how much is known.
 
-    Who complained in the last `days` complained lately.
+    Who complained in the last `days` complained lately. Numbers of under `least` customers are
+    empty, and so is what tells of them.
     """
     best = tags["behaviour"] == "high spend, high frequency"
+    best_spend = _over(tags.loc[best, "spend_90d"].sum(), tags["spend_90d"].sum())
+    high_high = disclosure.few(int(best.sum()), least)
     often = (tags["frequency_level"] == "high") & (tags["spend_level"] != "high")
     found = {
         "tagged": len(tags),
@@ -706,16 +714,17 @@ def facts(tags: pd.DataFrame, many: pd.DataFrame, *, as_of: date, days: int = 90
         "data_from": tags["first_order_on"].min()
         if tags["first_order_on"].notna().any()
         else None,
-        "never_bought": int(tags["last_order_on"].isna().sum()),
-        "high_high": int(best.sum()),
-        "high_high_spend_share": _over(tags.loc[best, "spend_90d"].sum(), tags["spend_90d"].sum()),
-        "frequent_customers": int(often.sum()),
+        "never_bought": disclosure.few(int(tags["last_order_on"].isna().sum()), least),
+        "high_high": high_high,
+        "high_high_spend_share": None if high_high is None else best_spend,
+        "frequent_customers": disclosure.few(int(often.sum()), least),
         "tag_rows": len(many),
-        **_complaint_facts(tags, as_of - timedelta(days=days)),
+        **_complaint_facts(tags, as_of - timedelta(days=days), least),
     }
     for name in TYPES:
         count = int((tags["customer_type"] == name).sum())
-        found |= {f"{name}_customers": count, f"{name}_share": _over(count, len(tags))}
+        share = disclosure.share(count, len(tags), least)
+        found |= {f"{name}_customers": disclosure.few(count, least), f"{name}_share": share}
     liking, social = (many.loc[many["tag"] == n, "customer_id"] for n in (INTEREST, "social"))
     return found | {
         "known_age": _over((tags["age"] >= 0).sum(), len(tags)),
@@ -853,9 +862,10 @@ def known_note(found: dict) -> str:
     )
 
 
-def left_out(counts: dict) -> dict:
+def left_out(counts: dict, *, least: int = 5) -> dict:
     """Metrics: customers known, and those who have no tags since they did not permit it."""
-    return {"known": counts["all"], "not_permitted": counts["all"] - counts["tagged"]}
+    missing = disclosure.few(counts["all"] - counts["tagged"], least)
+    return {"known": counts["all"], "not_permitted": missing}
 
 
 def contactable(permits: pd.DataFrame) -> pd.DataFrame:
@@ -879,8 +889,13 @@ def persona_metrics(
 
 def permit_note(found: dict) -> str:
     """Who has no tags, since they did not permit profiling (PRV-07)."""
-    if not found["not_permitted"]:
+    if found["not_permitted"] == 0:
         return "All {known} customer[s] permit analysis and profiling: nobody is left out."
+    if found["not_permitted"] is None:
+        return (
+            "A few of {known} customer[s] did not permit analysis and profiling: they have no "
+            "tags, belong to no segment and are counted nowhere below."
+        )
     return (
         "{not_permitted} of {known} customer[s] did not permit analysis and profiling: they have "
         "no tags, belong to no segment and are counted nowhere below."
@@ -927,9 +942,16 @@ def found_note(people: pd.DataFrame, found: dict) -> str:
 
 def sales_note(found: dict) -> str:
     """What sales have to do about customers who buy often."""
+    if not found["frequent_customers"]:
+        if not found["high_high"]:
+            return "**Sales: hardly anybody buys often.** The labels give nobody to begin with."
+        return (
+            "**Sales: know the {high_high} customer[s] high in both levels by name**: they bring "
+            "{high_high_spend_share:pct} of the window's spend."
+        )
     if not found["high_high"]:
         return (
-            "**Sales: raise what buyers spend.** Nobody is high in both levels; "
+            "**Sales: raise what buyers spend.** Hardly anybody is high in both levels; "
             "{frequent_customers} customer[s] [buys|buy] often and [spends|spend] less: offer "
             "them bundles above their usual order."
         )
@@ -942,8 +964,18 @@ def sales_note(found: dict) -> str:
 
 def service_note(found: dict) -> str:
     """What service have to do: who complained lately and still buys."""
-    if not found["complained"]:
+    if found["complained"] == 0:
         return "**Service: nothing to follow up.** The source tells of no complaint."
+    if not found["complained_lately"]:
+        return (
+            "**Service: hardly anybody complained lately and still buys.** The lists on profiles "
+            "name who waits for an answer."
+        )
+    if found["complained_churned_share"] is None:
+        return (
+            "**Service: call the {complained_lately} customer[s] who complained lately and still "
+            "[buys|buy]**, whatever became of the case."
+        )
     return (
         "**Service: call the {complained_lately} customer[s] who complained lately and still "
         "[buys|buy]**, whatever became of the case. Of the {complained} who ever complained "
@@ -951,10 +983,19 @@ def service_note(found: dict) -> str:
     )
 
 
+def stock_title(found: dict) -> str:
+    """The finding of the chart of types at the end of each quarter."""
+    if not found["turned_churned"] or found["came_back"] is None:
+        return "Customers of each type at the end of each quarter"
+    return "{turned_churned} customer[s] fell silent in the last quarter, {came_back} came back"
+
+
 def moved_note(found: dict) -> str:
     """What the history says of the last quarter."""
     if found["quarters"] < 2:
         return "The data are too short for a history: there is no earlier date to compare with."
+    if None in (found["turned_churned"], found["came_back"]):
+        return "{kept_share:pct} of customers kept their type since {since_on:date}."
     return (
         "{kept_share:pct} of customers kept their type since {since_on:date}. "
         "{turned_churned} fell silent and {came_back} came back; who is on the way out is best "
@@ -998,20 +1039,21 @@ def review_metrics(found: pd.DataFrame) -> dict:
 def moved_metrics(panel: pd.DataFrame, *, least: int = 5) -> dict:
     """Who left and who came back in the last step of the history.
 
-    `back_share` is the part of those then churned who are so no more; empty if under `least`
-    were, or if there is no earlier date.
+    `back_share` is the part of those then churned who are so no more; empty if either part of
+    them is under `least`, or if nobody was.
     """
     last = panel[panel["next_on"] == panel["next_on"].max()]
     was, now = last["customer_type"], last["next_type"]
     gone = was == "churned"
-    few = disclosure.few(int(gone.sum()), least) or None
+    back = int((gone & (now != "churned")).sum())
+    turned = int(((was != "churned") & (now == "churned")).sum())
     return {
         "quarters": int(panel["at_on"].nunique()),
         "since_on": last["at_on"].min() if len(last) else None,
-        "turned_churned": int(((was != "churned") & (now == "churned")).sum()),
-        "came_back": int(((was == "churned") & (now != "churned")).sum()),
+        "turned_churned": disclosure.few(turned, least),
+        "came_back": disclosure.few(back, least),
         "kept_share": float((was == now).mean()) if len(last) else 0.0,
-        "back_share": None if few is None else float((now[gone] != "churned").mean()),
+        "back_share": disclosure.share(back, int(gone.sum()), least) if gone.any() else None,
     }
 
 
@@ -1154,14 +1196,16 @@ def _every(rows_: pd.DataFrame, values: dict) -> pd.DataFrame:
     return counts.rename("customers").reset_index()
 
 
-def _complaint_facts(tags: pd.DataFrame, start: date) -> dict:
+def _complaint_facts(tags: pd.DataFrame, start: date, least: int) -> dict:
     complained = tags["complaints_n"] > 0
     late = complained & (tags["last_complaint_on"] > pd.Timestamp(start))
     churned = complained & (tags["customer_type"] == "churned")
     return {
-        "complained": int(complained.sum()),
-        "complained_lately": int((late & (tags["freq_90d"] > 0)).sum()),
-        "complained_churned_share": _over(churned.sum(), complained.sum()),
+        "complained": disclosure.few(int(complained.sum()), least),
+        "complained_lately": disclosure.few(int((late & (tags["freq_90d"] > 0)).sum()), least),
+        "complained_churned_share": disclosure.share(
+            int(churned.sum()), int(complained.sum()), least
+        ),
     }
 
 
