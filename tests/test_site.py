@@ -729,6 +729,16 @@ def test_the_index_shows_findings_first_and_stages_without_a_notebook_have_no_pa
     assert [path.stem for path in pages(built)] == ["index", "clean", "ingest", "rfm", "sales"]
 
 
+def test_the_index_repeats_an_action_only_if_it_asks_for_something(root):
+    told = [say("ingest", "**Sales: call them.**"), say("ingest", "Service: nobody waits.")]
+    save(root, "ingest", [md("# T"), cell("x", *told, tag="action")])
+    build(root)
+    page = (root / "reports/pages/ingest.html").read_text()
+    index = (root / "reports/index.html").read_text()
+    assert "call them" in page and "nobody waits" in page
+    assert "call them" in index and "nobody waits" not in index
+
+
 def test_links_between_pages_lead_somewhere(built):
     for path in pages(built):
         ids = {a["id"] for _, a in Reader(path).tags if "id" in a}

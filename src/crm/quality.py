@@ -337,7 +337,7 @@ def headline(verdicts: pd.DataFrame) -> dict:
 def first_note(verdicts: pd.DataFrame) -> str:
     """The sentence that tells what to fix first."""
     if (verdicts["verdict"] == GRADES[-1]).all():
-        return "**Nothing stands in the way of an analysis.** Go on with the open issues below."
+        return "Nothing stands in the way of an analysis. Go on with the open issues below."
     if headline(verdicts)["first_enough"] == "–":  # no figure would do: the mapping says so
         return (
             "**First: {first_fix:text}.** {first_reason:text}; that limits {first_analysis:text}."
@@ -786,7 +786,7 @@ def unlisted_note(found: dict) -> str:
 def issue_action(worklist: pd.DataFrame) -> str:
     """What the owner of the first issue on the list is asked to do."""
     if not worklist["open"].sum():
-        return "**No issue is open.** Keep the file of handled issues as it is."
+        return "No issue is open. Keep the file of handled issues as it is."
     return (
         "**{worst_owner:text}: look into `{worst_rule:text}` in {worst_table:text}**, open "
         "issues: {worst_open}; {worst_why:text}. They stand in `data/clean/issues.parquet`; "

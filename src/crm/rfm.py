@@ -473,7 +473,7 @@ def call_note(found: dict) -> str:
     """What sales have to do about lapsing, valuable customers."""
     if not found["called"]:
         return (
-            "**Sales: nobody to call.** {called_left_out} customer[s] [is|are] valuable and "
+            "Sales: nobody to call. {called_left_out} customer[s] [is|are] valuable and "
             "silent, but may not be contacted."
         )
     if not found["called_sent_back"]:
@@ -496,7 +496,7 @@ def care_note(found: dict) -> str:
     """What account managers have to do about customers of high value."""
     if not found["cared"]:
         return (
-            "**Account managers: nobody to visit.** {cared_left_out} customer[s] of high value "
+            "Account managers: nobody to visit. {cared_left_out} customer[s] of high value "
             "may not be contacted."
         )
     return (
@@ -512,7 +512,7 @@ def invite_note(found: dict) -> str:
     """What marketing have to do about new and dormant customers."""
     if not found["invited"] + found["offered"]:
         return (
-            "**Marketing: nobody to write to.** {invited_left_out} new and {offered_left_out} "
+            "Marketing: nobody to write to. {invited_left_out} new and {offered_left_out} "
             "dormant customer[s] may not be contacted."
         )
     return (

@@ -440,7 +440,7 @@ def single_orders(best: pd.DataFrame) -> dict:
 def entry_note(found: dict) -> str:
     """What whoever enters orders has to do about those cancelled within a day."""
     if not found["swift_share"]:
-        return "**Order entry: nothing to mend.** No order was cancelled within a day."
+        return "Order entry: nothing to mend. No order was cancelled within a day."
     return (
         "**Order entry: ask back before a very large order is booked.** Orders cancelled within "
         "a day, most likely mistyped, make {swift:money}, {swift_share:pct} of all that came back."
@@ -481,7 +481,7 @@ def home(places: pd.DataFrame) -> dict:
 def season_note(found: dict) -> str:
     """What buyers have to know of the strong months, if there are any."""
     if not found["season"]:
-        return "**Buyers and stock: no month stands out**, so no season has to be prepared."
+        return "Buyers and stock: no month stands out, so no season has to be prepared."
     return (
         "**Buyers and stock: the strong months were {season:text}.** Each sold at least a "
         "quarter more than the median month, {peak_month:month} {peak_ratio:num} times it. If "
@@ -492,7 +492,7 @@ def season_note(found: dict) -> str:
 def unnamed_note(found: dict) -> str:
     """What the owner of the order system has to do about orders without a customer, if any."""
     if not found["unnamed_orders"]:
-        return "**Sales: keep it so.** Every order names its customer."
+        return "Sales: keep it so. Every order names its customer."
     return (
         "**Sales: find out what the {unnamed_orders} order[s] ({unnamed_orders_share:pct}) "
         "without a customer [is|are]**, lost names or collective bookings. They are worth "

@@ -912,7 +912,7 @@ def persona_note(people: pd.DataFrame, found: dict) -> str:
         )
     if not found["persona_contacts"]:
         return (
-            "**Marketing: nobody to write to.** {with_persona} customer[s] [fits|fit] a persona, "
+            "Marketing: nobody to write to. {with_persona} customer[s] [fits|fit] a persona, "
             "and none of them may be addressed."
         )
     if found["persona_left_out"] is None:
@@ -944,7 +944,7 @@ def sales_note(found: dict) -> str:
     """What sales have to do about customers who buy often."""
     if not found["frequent_customers"]:
         if not found["high_high"]:
-            return "**Sales: hardly anybody buys often.** The labels give nobody to begin with."
+            return "Sales: hardly anybody buys often. The labels give nobody to begin with."
         return (
             "**Sales: know the {high_high} customer[s] high in both levels by name**: they bring "
             "{high_high_spend_share:pct} of the window's spend."
@@ -965,10 +965,10 @@ def sales_note(found: dict) -> str:
 def service_note(found: dict) -> str:
     """What service have to do: who complained lately and still buys."""
     if found["complained"] == 0:
-        return "**Service: nothing to follow up.** The source tells of no complaint."
+        return "Service: nothing to follow up. The source tells of no complaint."
     if not found["complained_lately"]:
         return (
-            "**Service: hardly anybody complained lately and still buys.** The lists on profiles "
+            "Service: hardly anybody complained lately and still buys. The lists on profiles "
             "name who waits for an answer."
         )
     if found["complained_churned_share"] is None:

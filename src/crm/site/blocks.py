@@ -134,7 +134,8 @@ def _printed(output: dict) -> str:
 
 
 def _say(writer: Writer, data: dict) -> dict:
-    return {"kind": "say", "html": writer.html(data["message"], data["values"], data.get("stage"))}
+    html = writer.html(data["message"], data["values"], data.get("stage"))
+    return {"kind": "say", "html": html, "asks": data["message"].startswith("**")}
 
 
 def _tiles(writer: Writer, data: dict) -> dict:

@@ -87,6 +87,7 @@ def _page(site: Site, name: str) -> dict:
         "period": _period([facts]),
         "story": story,
         "toc": _toc(story),
+        "asks": [block for block in parts["action"] if block.get("asks")],
         "first": said[0] if said else site.stages[name].desc,
         "made": _made(writer, facts, parts["backstage"]),
         "is_preparing": _is_preparing(site.stages[name].outs),
@@ -262,7 +263,7 @@ def _index(site: Site, pages: list[dict]) -> dict:
     used = _used(site)
     return {
         "findings": findings,
-        "actions": [page for page in reversed(pages) if page["action"]],
+        "actions": [page for page in reversed(pages) if page["asks"]],
         "preparing": [page for page in pages if page["is_preparing"]],
         "health": health,
         "headline": [_headline(page) for page in findings if _headline(page)["tiles"]],
