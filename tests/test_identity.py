@@ -307,6 +307,16 @@ def test_a_decision_names_its_keys_as_in_the_source_or_by_their_ids(read):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e"])
+def test_a_note_may_hold_signs_that_other_programs_take_for_line_ends(read, sign):
+    rows = read(HEAD + f"1,2,merge,Li,2024-01-02,one{sign}two\n1,3,apart,Li,2024-01-02,\n")
+    assert rows["line"].tolist() == [2, 3]
+
+
+def test_a_note_of_two_lines_is_one_note(read):
+    assert read(HEAD + '1,2,merge,Li,2024-01-02,"one\ntwo"\n')["decision"].tolist() == ["merge"]
+
+
 def test_no_file_and_an_empty_one_decide_nothing(read, tmp_path):
     assert identity.decisions(tmp_path / "gone.csv", {}).empty
     assert read(HEAD).empty

@@ -14,6 +14,7 @@ and never which (PRV-01).
 from __future__ import annotations
 
 import csv
+import io
 import unicodedata
 from collections import defaultdict
 from datetime import date
@@ -443,7 +444,7 @@ def _decided(path: Path) -> tuple[list, list]:
     expected = f"UTF-8 with the columns {','.join(DECISIONS)}"
     try:
         text = path.read_text(encoding="utf-8-sig")
-        reader = csv.DictReader(text.splitlines(), strict=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         names = [(name or "").strip() for name in reader.fieldnames or []]
         rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
