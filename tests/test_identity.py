@@ -107,6 +107,10 @@ def test_a_phone_is_read_without_what_typists_add(written, read):
         ("ANN O'Neil", "ann neil o"),
         ("Neil, Ann O.", "ann neil o"),
         ("张", None),
+        ("丁丁", "丁丁"),
+        ("方方女士", "方方"),
+        ("xx", None),
+        ("某某", None),
         *(
             (text, None)
             for text in ("测试", "测试2", "无名氏", "000", "客户", "test", "Test 1", "先生")

@@ -41,6 +41,7 @@ IN_COMMON = 2  # traits that two records need in common: one alone is no evidenc
 PERSONAL = ("name", "phone", "email", "address")  # unlocked; the number of an ID is not
 
 TITLES = "先生|女士|小姐|太太|老师|经理|师傅"  # after a name; not part of it
+SOMEBODY = "某某"  # as forms write for a name that they do not tell
 NO_PHONE = ("13800138000", "12345678", "123456789", "1234567890", "12345678901", "13812345678")
 NO_MAIL = ("test", "none", "null", "noreply", "no-reply", "admin", "abc", "a", "xxx")  # before @
 NO_BIRTH = ("1900-01-01", "1970-01-01")  # what systems write for a day they do not know
@@ -129,7 +130,9 @@ _TIDY = (
     "CREATE MACRO as_phone(x) AS matched(regexp_replace(regexp_replace(x, '[\\s-]', '', 'g'), "
     "'^(\\+86|0086)', ''), '^\\+?\\d{7,15}$')",
     "CREATE MACRO as_mail(x) AS matched(lower(trim(x)), '^[^\\s@]+@[^\\s@]+\\.[^\\s@]+$')",
-    "CREATE MACRO one_sign(x) AS replace(x, left(x, 1), '') = ''",
+    # 丁丁 and 方方 are names; three times the same sign is nobody's
+    "CREATE MACRO one_sign(x) AS replace(x, left(x, 1), '') = '' "
+    "AND NOT regexp_matches(x, '^\\p{Han}{2}$')",
     # a formula or markup is nobody's name, nor is what holds a web address
     "CREATE MACRO harmless(x) AS CASE WHEN regexp_matches(x, '^\\s*[=+@-]|[<>{}|]|://') "
     "THEN NULL ELSE lower(x) END",
@@ -196,7 +199,8 @@ def tidy(people: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     texts = {c: [_narrow(text) for text in people[c].tolist()] for c in PERSONAL}
     known = customers[["customer_key", "birth_date", "city"]].drop_duplicates("customer_key")
     plain = people[["line", "customer_key"]].assign(**texts).astype(dict.fromkeys(texts, "str"))
-    lists = {"no_name": NO_NAME, "no_phone": NO_PHONE, "no_mail": NO_MAIL, "no_birth": NO_BIRTH}
+    lists = {"no_name": (*NO_NAME, SOMEBODY), "no_phone": NO_PHONE, "no_mail": NO_MAIL,
+             "no_birth": NO_BIRTH}  # fmt: skip
     sql = _TIDY_SQL.format(**{name: list(words) for name, words in lists.items()})
     return linkage.query(sql, *_TIDY, people=plain, customers=known)
 
