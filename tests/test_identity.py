@@ -44,9 +44,10 @@ def tidy(*rows: tuple) -> pd.DataFrame:
     return identity.tidy(people(*rows), customers(*sorted({(row[0],) for row in rows})))
 
 
-def paired(*rows: tuple, known: tuple = (), **options) -> pd.DataFrame:
+def paired(*rows: tuple, known: tuple = (), keys=None, **options) -> pd.DataFrame:
     """The pairs of a few records, by the declared weights: too few to learn from."""
-    keys = {row[0]: row for row in [(r[0],) for r in rows] + list(known)}
+    keys = {row[0]: row for row in [(r[0],) for r in rows] + list(known)
+            if keys is None or row[0] in keys}  # fmt: skip
     records = identity.tidy(people(*rows), customers(*keys.values()))
     plain = identity.comparable(records, identity.hubs(records, **options))
     return identity.pairs(plain, identity.train(plain), reused=identity.reused(records))
@@ -143,6 +144,13 @@ def test_swapped_columns_count_as_what_they_look_like(row):
 
 def test_what_stands_in_its_own_column_did_not_move():
     assert not tidy(("A", "张三", "13800001112", "Ann@Example.org"))["moved"].any()
+
+
+def test_a_record_whose_key_is_no_customer_is_left_out():
+    rows = [("A", "张三", "13800001112"), ("gone", "张三", "13800001112")]
+    records = identity.tidy(people(*rows), customers(("A",)))
+    assert records["key"].tolist() == ["A"]
+    assert paired(*rows, known=(("A",),), keys="A").empty
 
 
 def test_no_records_stay_none():

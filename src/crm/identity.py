@@ -152,8 +152,7 @@ WITH cells AS (
     coalesce(as_mail(e), as_mail(p), as_mail(n)) AS email,
     CASE WHEN as_phone(n) IS NULL AND as_mail(n) IS NULL AND n IS NOT NULL THEN n
       WHEN regexp_matches(p, '\\d|@') THEN NULL ELSE p END AS name
-  FROM people LEFT JOIN customers USING (customer_key)
-  WHERE people.customer_key IS NOT NULL
+  FROM people JOIN customers USING (customer_key)
 ), named AS (SELECT *, as_name(name) AS told FROM cells)
 SELECT line, key,
   CASE WHEN length(told) < 2 OR one_sign(told) OR list_contains({no_name}, told)
@@ -178,7 +177,7 @@ def tidy(people: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     Full-width digits become plain ones, phones lose blanks, hyphens and +86, names lose blanks
     and titles, e-mails case. What stands in another column than its own counts as what it looks
     like (`moved`); a name that stands for nobody, is a formula or markup counts as none
-    (`unnamed`).
+    (`unnamed`). A record whose key is no customer, since a rule keeps it back, is left out.
 
     Parameters
     ----------
@@ -192,8 +191,9 @@ def tidy(people: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     >>> import pandas as pd
     >>> row = (1, "K", "１３８ ００００ １１１２", "张 三先生", None, None)
     >>> people = pd.DataFrame([row], columns=["line", "customer_key", *PERSONAL])
-    >>> none = pd.DataFrame(columns=["customer_key", "birth_date", "city"], dtype="str")
-    >>> tidy(people, none)[["name", "phone", "moved"]].values.tolist()
+    >>> known = pd.DataFrame([("K", None, "Bern")], columns=["customer_key", "birth_date", "city"])
+    >>> known = known.astype({"birth_date": "datetime64[us]"})
+    >>> tidy(people, known)[["name", "phone", "moved"]].values.tolist()
     [['张三', '13800001112', True]]
     """
     texts = {c: [_narrow(text) for text in people[c].tolist()] for c in PERSONAL}
