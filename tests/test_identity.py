@@ -174,6 +174,28 @@ def test_the_same_name_and_contact_give_one_suggestion():
     ]  # fmt: skip
 
 
+def test_the_same_name_and_contact_are_suggested_however_little_else_agrees():
+    known = (("A", None, "1990-05-01", "Bern"), ("B", None, "1958-11-27", "Oslo"))
+    rows = [("A", "张三", "13800001112"), ("B", "张三", "13800001112")]
+    pairs = paired(*rows, known=known)
+    assert suggested(pairs) == [("A", "B")]
+    (row,) = pairs.to_dict("records")
+    assert row["probability"] < 0.01
+    assert row["rule"] == identity.SAME
+    assert not row["may_merge"]
+
+
+def test_any_record_of_two_keys_may_have_the_same_name_and_contact():
+    rows = [
+        ("A", "Ann Wood", "13800001112"),
+        ("A", "Ann Wood", "13911112222", None, "解放路12号"),
+        ("B", "Ann Wood", "13800001112"),
+        ("B", "Anna Wood", "13911112222", None, "解放路12号"),
+    ]
+    (row,) = paired(*rows).to_dict("records")
+    assert row["rule"] == identity.SAME
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -112,6 +112,7 @@ PEOPLE = Model(
     ),
     certain=(rule("name", "phone"), rule("name", "birth", "city"), rule("name", "email")),
     rounds=(rule("phone"), rule("name", "birth"), rule("email")),
+    always=(rule("name", "phone"), rule("name", "email")),
 )
 
 DECISIONS = ("key_a", "key_b", "decision", "author", "decided_on", "note")
@@ -307,7 +308,7 @@ def pairs(records: pd.DataFrame, learnt: dict, *, reused: set[str] = frozenset()
     Of several records of a key the most likely pair counts. `may_merge` says whether the
     probability alone may join them: not with another name or birth date, nor with a key under
     which two people stand (`reused`). `is_suggested` needs traits in common, and says yes to the
-    same name and contact whatever their probability.
+    same name and contact in any two records, whatever their probability (CLN-04).
     """
     found = linkage.score(records, PEOPLE, learnt)
     keys = records["key"].to_numpy()
@@ -316,15 +317,17 @@ def pairs(records: pd.DataFrame, learnt: dict, *, reused: set[str] = frozenset()
     made.loc[swap, ["key_a", "key_b"]] = made.loc[swap, ["key_b", "key_a"]].to_numpy()
     order = ["probability", "key_a", "key_b", "a", "b"]
     made = made.sort_values(order, ascending=[False, True, True, True, True])
-    made = made.drop_duplicates(["key_a", "key_b"], ignore_index=True)
     contact = (made["phone"] == 0) | (made["email"] == 0)
-    is_same = (made["name"] == 0) & contact
+    made["is_same"] = (made["name"] == 0) & contact
+    made["is_same"] = made.groupby(["key_a", "key_b"])["is_same"].transform("any")
+    made = made.drop_duplicates(["key_a", "key_b"], ignore_index=True)
+    is_same = made["is_same"].astype("bool")
     parted = _any_level(made, "parts") | made["key_a"].isin(reused) | made["key_b"].isin(reused)
     made = made.assign(
         rule=is_same.map({True: SAME, False: LIKELY}),
         reason=_reasons(made),
         may_merge=~parted,
-        is_suggested=_common(made) >= IN_COMMON,
+        is_suggested=is_same | (_common(made) >= IN_COMMON),
     )
     return made[["key_a", "key_b", "probability", "rule", "reason", "may_merge", "is_suggested"]]
 
