@@ -294,6 +294,19 @@ def test_apart_beats_any_probability_also_over_others():
     assert joined(pairs, decided(("a", "b", "apart")), above=0.9) == {"a": "a", "b": "b", "c": "b"}
 
 
+def test_two_birth_dates_do_not_meet_over_a_record_without_one():
+    known = (("A", None, "1960-05-01"), ("C", None, "1990-11-27"))
+    rows = [(key, "张三", "13800001112", "z@example.org") for key in "ABC"]
+    pairs = paired(*rows, known=known)
+    assert pairs["may_merge"].tolist() == [True, True, False]
+    pairs = pairs.assign(probability=[0.96, 0.95, 0.5])
+    assert joined(pairs, keys="ABC", above=0.9) == {"A": "A", "B": "A", "C": "C"}
+    surer = pairs.assign(probability=[0.95, 0.96, 0.5])  # B is more likely C than A
+    assert joined(surer, keys="ABC", above=0.9) == {"A": "A", "B": "B", "C": "B"}
+    both = decided(("A", "C", "merge"))  # somebody knows better
+    assert set(joined(pairs, both, keys="ABC", above=0.9).values()) == {"A"}
+
+
 def test_apart_holds_for_those_whom_a_decision_merged():
     both = decided(("a", "b", "merge"), ("b", "c", "apart"))
     assert joined(likely(("a", "c", 1.0)), both, above=0.9) == {"a": "a", "b": "a", "c": "c"}

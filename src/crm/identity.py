@@ -570,7 +570,9 @@ def join(
 
     Decisions come first, then pairs from the most likely down. Two keys that a decision keeps
     apart never become one customer, not over others either: the link that would bring them
-    together is not made. `confidence` is the probability of the weakest link to the oldest key.
+    together is not made. No more does a probability bring together, over others, two keys that
+    it may not join themselves (`may_merge`); a decision does. `confidence` is the probability of
+    the weakest link to the oldest key.
 
     Parameters
     ----------
@@ -597,6 +599,7 @@ def join(
     groups = _People(keys[keys.isin(ends)], decided[decided["decision"] == APART])
     for row in decided[decided["decision"] == MERGE].itertuples():
         groups.join(row.key_a, row.key_b, DECIDED, 1.0)
+    groups.part(pairs[~pairs["may_merge"] & pairs[["key_a", "key_b"]].isin(ends).all(axis=1)])
     for a, b, p, why in likely[["key_a", "key_b", "probability", "rule"]].itertuples(index=False):
         groups.join(a, b, why, p)
     made = pd.DataFrame({"source": source, "customer_key": keys.sort_values(ignore_index=True)})
@@ -621,6 +624,10 @@ class _People:
         self.why: dict[str, tuple[str, float]] = {}
         self._members: dict[str, list[str]] = {}
         self._foes: dict[str, set[str]] = defaultdict(set)
+        self.part(apart)
+
+    def part(self, apart: pd.DataFrame) -> None:
+        """Let no later link bring together the keys of these pairs, `key_a` and `key_b`."""
         for a, b in apart[["key_a", "key_b"]].itertuples(index=False):
             self._foes[a].add(b)
             self._foes[b].add(a)
