@@ -8,6 +8,7 @@ import sys
 from random import Random
 from types import SimpleNamespace
 
+import ibis
 import pandas as pd
 import pytest
 from conftest import ROOT, Bench
@@ -534,6 +535,46 @@ def test_a_merged_customer_is_registered_since_the_first_time(con):
         "a": "2020-01-01",
         "d": "2019-01-01",
     }
+
+
+HELD = """
+customer_key  registered_on  updated_on  points  assets  acquisition  gender   imputed
+1             2020-01-01     2021-01-01  10      1.5     store        female   -
+2             2021-01-01     2022-01-01  -       2.25    search       unknown  -
+3             2022-01-01     2023-01-01  5       -       -            unknown  gender
+4             2019-01-01     -           7       3       advert       unknown  -
+5             2019-02-01     -           -       -       -            unknown  gender
+6             -              -           -       -       letter       unknown  -
+"""
+IDS = "customer_key customer_id\n1 a\n2 a\n3 a\n4 d\n5 e\n6 e\n"
+
+
+def test_a_merged_customer_holds_the_sum_of_points_and_assets_and_comes_by_the_first_channel(con):
+    ids = literal(con, "tables/identity_map", IDS)
+    rows = identity.people(literal(con, "clean/customers", HELD), ids)
+    columns = ("customer_id", "points", "assets", "acquisition", "gender", "imputed")
+    assert found(con, rows, *columns) == [
+        ("a", 15.0, 3.75, "store", "female", None),
+        ("d", 7.0, 3.0, "advert", "unknown", None),
+        ("e", None, None, None, "unknown", "gender"),
+    ]  # fmt: skip
+    assert dict(rows.schema()) == dict(literal(con, "tables/customers", "customer_id").schema())
+
+
+def test_lost_points_and_assets_stop_the_run(con):
+    ids = literal(con, "tables/identity_map", IDS)
+    facts = {"customers": literal(con, "clean/customers", HELD)}
+    after = identity.attach_all(facts, ids)
+    totals = engine.frame(con, identity.totals(facts, after, ids))
+    identity.assert_same(totals)
+    columns = ["table", "money", "merged_money"]
+    assert totals[columns].values.tolist() == [
+        ["assets of customers", 6.75, 3.75], ["points of customers", 22.0, 15.0],
+    ]  # fmt: skip
+    assert identity.merged_totals(totals).empty
+    fewer = {"customers": after["customers"].mutate(points=ibis.literal(5).cast("decimal(18, 4)"))}
+    with pytest.raises(identity.IdentityError, match="points of customers: money 22"):
+        identity.assert_same(engine.frame(con, identity.totals(facts, fewer, ids)))
 
 
 def test_every_table_that_names_a_customer_gets_the_pseudonym_and_the_others_stay(con):

@@ -38,6 +38,9 @@ DECIDED = "decision"  # somebody decided,
 LIKELY = "probability"  # or the records are alike beyond the threshold
 SAME = "same name and contact"  # of CLN-04: suggested whatever its probability
 IN_COMMON = 2  # traits that two records need in common: one alone is no evidence (E13)
+SUMMED = ("points", "assets")  # what a customer holds on each key
+FIRST = ("registered_on", "acquisition")  # what the first registration tells, and no later one
+NOT_TOLD = ("missing", "unknown")  # texts that any other record knows better
 PERSONAL = ("name", "phone", "email", "address")  # unlocked; the number of an ID is not
 
 TITLES = "先生|女士|小姐|太太|老师|经理|师傅"  # after a name; not part of it
@@ -757,8 +760,9 @@ def attach_all(tables: dict[str, ibis.Table], identity_map: ibis.Table) -> dict[
 def people(customers: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
     """One customer: each field from the newest of its records that has it (ING-25).
 
-    What a policy filled in, and a status that says *missing*, counts as not there while another
-    record knows better. A customer is registered since the first of its registrations.
+    What a policy filled in, and a text that says *missing* or *unknown*, counts as not there while
+    another record knows better. A customer is registered since the first of its registrations,
+    and came by the channel of that record. Points and assets of all records add up (C360-03).
     """
     known = identity_map.select("customer_key", "customer_id")
     rows = customers.inner_join(known, "customer_key")
@@ -769,27 +773,37 @@ def people(customers: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
     newest = ibis.row_number().over(
         order_by=[ibis.desc("updated_on"), ibis.desc("registered_on"), "customer_key"]
     )
-    merged = _newest(several.mutate(place=newest), single.columns)
+    oldest = ibis.row_number().over(
+        group_by="customer_id",
+        order_by=[several.registered_on.isnull(), several.registered_on, several.customer_key],
+    )
+    merged = _newest(several.mutate(place=newest, age=oldest), single.columns)
     return single.union(merged.select(*single.columns))
 
 
 def _newest(rows: ibis.Table, columns) -> ibis.Table:
-    """Each customer's fields from the newest row that has them."""
+    """Each customer's fields from the newest row that has them; some add up or are the first."""
     filled = ";" + rows["imputed"].fill_null("") + ";"
     made, still = {}, []
     for name in columns:
         if name in ("customer_id", "imputed"):
             continue
-        is_filled = filled.contains(f";{name};")
-        value = rows[name]
-        if value.type().is_string():
-            value = ibis.ifelse(is_filled | (value == "missing"), None, value)
-        told = value.argmin(rows["place"], where=value.notnull())
-        made[name] = ibis.coalesce(
-            told, rows[name].argmin(rows["place"], where=rows[name].notnull())
-        )
-        still.append(ibis.ifelse(told.isnull() & is_filled.any(), ibis.literal(name), None))
-    made["registered_on"] = rows["registered_on"].min()
+        value, is_filled = rows[name], filled.contains(f";{name};")
+        if name in SUMMED:
+            made[name] = value.sum().cast(value.type())
+            continue
+        if name in FIRST:
+            made[name] = value.max(where=rows["age"] == 0)
+            was_filled = is_filled.max(where=rows["age"] == 0)
+        else:
+            told = value
+            if value.type().is_string():
+                told = ibis.ifelse(is_filled | value.isin(NOT_TOLD), None, value)
+            best = told.argmin(rows["place"], where=told.notnull())
+            left = value.argmin(rows["place"], where=value.notnull())
+            made[name] = ibis.coalesce(best, left)
+            was_filled = best.isnull() & is_filled.argmin(rows["place"], where=value.notnull())
+        still.append(ibis.ifelse(was_filled, ibis.literal(name), None))
     made["imputed"] = ibis.array(still).filter(lambda mark: mark.notnull()).join(";").nullif("")
     return rows.group_by("customer_id").agg(**made)
 
@@ -815,21 +829,39 @@ def totals(
 ) -> ibis.Table:
     """One table of facts: its rows and money before and after, in all and of merged customers.
 
-    Of merged customers, *before* sums over their source keys and *after* over their ids.
+    Of merged customers, *before* sums over their source keys and *after* over their ids. Customers
+    become fewer rows, so of them only what they hold is compared.
     """
     counts = identity_map.group_by("customer_id").agg(keys=_.count())
     ids = counts.filter(counts.keys > 1).select("customer_id")
     keys = identity_map.semi_join(ids, "customer_id").select("customer_key")
-    parts = [
-        _total(name, rows, "customer_key", keys).cross_join(
-            _total(name, after[name], "customer_id", ids).rename(
-                lambda column: f"{column}_after" if column != "table" else "name"
-            )
-        )
+    both = {
+        name: (rows, after[name])
         for name, rows in before.items()
         if "customer_key" in rows.columns and name != "customers"
+    }
+    parts = [
+        (_total(name, rows, "customer_key", keys), _total(name, then, "customer_id", ids))
+        for name, (rows, then) in both.items()
     ]
-    return ibis.union(*parts).drop("name").order_by("table")
+    if "customers" in before:
+        parts += [
+            (_held(name, before["customers"], "customer_key", keys),
+             _held(name, after["customers"], "customer_id", ids))
+            for name in SUMMED
+        ]  # fmt: skip
+    sides = [
+        one.cross_join(then.rename(lambda c: f"{c}_after" if c != "table" else "name"))
+        for one, then in parts
+    ]
+    return ibis.union(*sides).drop("name").order_by("table")
+
+
+def _held(name: str, customers: ibis.Table, who: str, merged: ibis.Table) -> ibis.Table:
+    """One row as of `_total`: what customers hold, as money; their rows are not compared."""
+    held = customers.select(who, amount=customers[name])
+    none = ibis.literal(0).cast("int64")
+    return _total(f"{name} of customers", held, who, merged).mutate(rows=none, merged_rows=none)
 
 
 def _total(name: str, rows: ibis.Table, who: str, merged: ibis.Table) -> ibis.Table:
