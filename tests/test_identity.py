@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from random import Random
@@ -611,8 +612,24 @@ def test_the_ledger_tells_merges_splits_and_moves_with_their_money():
     assert made.values.tolist() == [
         ["B", "B", "A", "merged", 2, 20.0], ["C", "A", "B", "moved", 1, 10.0],
     ]  # fmt: skip
+    told = identity.change_facts(made, previous, ids)
+    assert told == {
+        "frozen": 4, "ids_changed": 2, "ids_kept_share": 0.25, "ids_merged": 1, "ids_split": 0,
+        "ids_moved": 1, "ids_gone": 1, "orders_moved": 3, "money_moved": 30.0,
+    }  # fmt: skip
+    assert {"{ids_moved}", "{ids_gone}"} <= set(re.findall(r"\{\w+\}", identity.change_note(told)))
     split = identity.changes(linked.assign(customer_id=list("ABCD")), ids, previous, sales)
     assert split.values.tolist() == [["C", "A", "C", "split", 1, 10.0]]
+
+
+def test_ids_that_are_gone_were_not_kept():
+    linked = pd.DataFrame({"customer_key": ["a"], "customer_id": ["A"]})
+    previous = pd.DataFrame({"own_id": list("AXYZ"), "customer_id": list("AXYZ")})
+    sales = pd.DataFrame({"customer_key": ["a"], "orders": [1], "amount": [1.0]})
+    told = identity.change_facts(
+        identity.changes(linked, {"a": "A"}, previous, sales), previous, {"a": "A"}
+    )
+    assert (told["ids_kept_share"], told["ids_gone"], told["ids_changed"]) == (0.25, 3, 0)
 
 
 def test_without_earlier_ids_nothing_moved(con, tmp_path):
@@ -621,7 +638,7 @@ def test_without_earlier_ids_nothing_moved(con, tmp_path):
     sales = pd.DataFrame({"customer_key": ["a"], "orders": [1], "amount": [1.0]})
     made = identity.changes(linked, {"a": "A"}, none, sales)
     assert engine.write(con, made, tmp_path / "t", lookup("tables/id_changes")) == 0
-    told = identity.change_facts(made, none)
+    told = identity.change_facts(made, none, {"a": "A"})
     assert told["ids_kept_share"] == 1
     assert identity.change_note(told).startswith("No earlier ids")
 

@@ -1086,15 +1086,29 @@ def action_note(found: dict) -> str:
     )
 
 
-def change_facts(changed: pd.DataFrame, previous: pd.DataFrame) -> dict:
-    """Metrics of the ledger of ids: how many moved, how, and with how much money."""
+def change_facts(changed: pd.DataFrame, previous: pd.DataFrame, own: dict[str, str]) -> dict:
+    """Metrics of the ledger of ids: how many stayed, moved or are gone, and with how much money.
+
+    Parameters
+    ----------
+    changed
+        The ledger of `changes`.
+    previous
+        What `crm freeze` kept; an id of it is gone if no key of today has it for itself.
+    own
+        The customer id of each key for itself.
+    """
     kinds = changed["change"].value_counts()
+    gone = int((~previous["own_id"].isin(set(own.values()))).sum())
+    kept = len(previous) - len(changed) - gone
     return {
         "frozen": len(previous),
         "ids_changed": len(changed),
-        "ids_kept_share": 1 - len(changed) / len(previous) if len(previous) else 1.0,
+        "ids_kept_share": kept / len(previous) if len(previous) else 1.0,
         "ids_merged": int(kinds.get("merged", 0)),
         "ids_split": int(kinds.get("split", 0)),
+        "ids_moved": int(kinds.get("moved", 0)),
+        "ids_gone": gone,
         "orders_moved": int(changed["orders"].sum()),
         "money_moved": float(changed["amount"].sum()),
     }
@@ -1109,8 +1123,9 @@ def change_note(found: dict) -> str:
         )
     return (
         "Of {frozen} id[s] kept, {ids_kept_share:pct} stayed. {ids_merged} key[s] joined another "
-        "customer and {ids_split} left one; {orders_moved} order[s] worth {money_moved:money} "
-        "moved with them."
+        "customer, {ids_split} left one and {ids_moved} went from one to another; {orders_moved} "
+        "order[s] worth {money_moved:money} moved with them. {ids_gone} key[s] [is|are] no longer "
+        "there."
     )
 
 
