@@ -6,9 +6,9 @@ from datetime import date
 
 import pandas as pd
 import pytest
-from test_engine import literal
+from test_engine import found, literal
 
-from crm import consent, engine
+from crm import clean, consent, engine
 from crm.tables import PURPOSES, check
 
 AS_OF = date(2023, 10, 31)
@@ -33,8 +33,9 @@ def con():
     return engine.connect(threads=2)
 
 
-def permits(con, said=SAID, people=PEOPLE, basis=BASIS, as_of=AS_OF):
-    latest = consent.last_statements(literal(con, "tables/consents", said), as_of=as_of)
+def permits(con, said=SAID, people=PEOPLE, basis=BASIS, as_of=AS_OF, waiting=NOBODY):
+    kept, held = (literal(con, "tables/consents", text) for text in (said, waiting))
+    latest = consent.last_statements(kept, held, as_of=as_of)
     made = consent.permits(literal(con, "tables/customers", people), latest, basis)
     frame = engine.frame(con, made)
     return frame.sort_values(["customer_id", "purpose"], ignore_index=True)
@@ -69,6 +70,74 @@ def test_a_refusal_beats_a_basis(con):
     made = permits(con, basis=(("marketing", "existing customers"),))
     assert of(made, "marketing")["withdrawn"] == "refused"
     assert of(made, "marketing")["later"] == "basis"
+
+
+ARRIVED = """
+line  customer_key  purpose    granted  at
+1     a             marketing  no       -
+2     b             marketing  -        2023-03-01T10:00
+3     c             marketing  yes      -
+4     d             -          no       2023-03-01T10:00
+5     e             marketing  no       2019-03-01T10:00
+6     f             marketing  no       2024-03-01T10:00
+7     g             marketing  no       2023-03-01T10:00
+8     none          marketing  no       -
+"""
+KEYS = "customer_key customer_id\na A\nb B\nc C\nd D\ne E\nf F\ng G\n"
+
+
+def waiting(con, arrived=ARRIVED):
+    """What of these statements waits in quarantine, as refusals."""
+    staged = literal(con, "staged/consents", arrived)
+    source = clean.Source(period=("2023-01-01", "2023-12-31"), tables={"consents": staged})
+    held = clean.suspects("consents", clean.marks("consents", staged, source), source)
+    ids = literal(con, "tables/identity_map", KEYS)
+    return consent.waiting(clean.quarantine(held), ids)
+
+
+def test_what_waits_in_quarantine_is_a_refusal_unless_it_agrees(con):
+    columns = ("customer_id", "purpose", "granted", "at")
+    rows = [(*row[:3], row[3] and str(row[3])[:10]) for row in found(con, waiting(con), *columns)]
+    assert rows == [
+        ("A", "marketing", "no", None),
+        ("B", "marketing", "no", "2023-03-01"),
+        *(("D", purpose, "no", "2023-03-01") for purpose in sorted(PURPOSES)),
+        ("F", "marketing", "no", None),  # its day is not to be believed
+    ]
+
+
+def test_a_refusal_in_quarantine_beats_a_basis_and_only_a_later_yes_beats_it(con):
+    held = f"""{NOBODY}
+    undated  marketing  no  -
+    earlier  marketing  no  2023-03-01T10:00
+    later    marketing  no  2023-09-01T10:00
+    future   marketing  no  2024-01-01T10:00
+    """
+    said = f"""{NOBODY}
+    undated  marketing  yes  2023-06-01T10:00
+    earlier  marketing  yes  2023-06-01T10:00
+    later    marketing  yes  2023-06-01T10:00
+    """
+    people = "customer_id\nundated\nearlier\nlater\nfuture\n"
+    basis = (("marketing", "existing customers"),)
+    made = permits(con, said=said, people=people, basis=basis, waiting=held)
+    check("features/permits", made)
+    assert of(made, "marketing") == {
+        "undated": "refused", "earlier": "agreed", "later": "refused", "future": "basis",
+    }  # fmt: skip
+    alone = permits(con, said=NOBODY, people="customer_id\nundated\n", basis=basis, waiting=held)
+    assert of(alone, "marketing") == {"undated": "refused"}
+    assert consent.facts(alone, consent.stand(alone))["statements"] == 1
+
+
+def test_the_page_says_of_how_many_customers_a_statement_waits(con):
+    few = consent.waiting_facts(engine.frame(con, waiting(con)), least=5)
+    assert few == {"waiting": None}  # four customers
+    none = consent.waiting_facts(engine.frame(con, waiting(con, "line customer_key")))
+    assert none == {"waiting": 0}
+    assert consent.waiting_note(none).startswith("No statement")
+    assert "{waiting}" in consent.waiting_note(few)
+    assert consent.waiting_facts(engine.frame(con, waiting(con)), least=4) == {"waiting": 4}
 
 
 def test_every_customer_has_every_purpose_once_and_strangers_have_none(con):
@@ -109,7 +178,7 @@ def test_grounds_of_few_customers_are_hidden_and_so_is_what_they_add_up_to():
     shown = consent.shown(stand, consent.by_ground(stand)).set_index("purpose")
     assert shown.loc["marketing", ["refused", "said_nothing"]].isna().all()
     assert shown.loc["marketing", ["agreed", "permitted"]].tolist() == [40, 40]
-    facts = consent.facts(pd.DataFrame({"customer_id": [], "said_on": []}), shown.reset_index())
+    facts = consent.facts(pd.DataFrame({"customer_id": [], "ground": []}), shown.reset_index())
     assert (facts["marketing_refused"], facts["marketing_silent"]) == (None, None)
     assert (facts["marketing_permitted"], facts["sharing_refused"]) == (40, 12)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -16,6 +18,7 @@ def root(tmp_path):
     (tmp_path / "params.yaml").write_text(
         "run: {source: shop, as_of: auto, seed: 1, currency: EUR, time_zone: Europe/Berlin, "
         "language: en, engine: duckdb, min_cell: 5}\n"
+        f"vault: {json.dumps(vault.PUBLISHED.fingerprints())}\n"
     )
     folder = tmp_path / "data/sources/shop"
     folder.mkdir(parents=True)
@@ -60,5 +63,15 @@ def test_without_ids_or_with_those_of_another_source_nothing_is_kept(root):
         freeze.freeze(root)
     mapped(root, source="app")
     with pytest.raises(ProjectError, match=r"the ids are those of \['app'\], not of shop"):
+        freeze.freeze(root)
+    assert not (root / "data/sources/shop" / freeze.FILE).exists()
+
+
+def test_with_another_key_nothing_is_kept(root):
+    mapped(root)
+    params = root / "params.yaml"
+    right = vault.PUBLISHED.fingerprints()["pseudonym"]
+    params.write_text(params.read_text().replace(right, "0" * 16))
+    with pytest.raises(vault.KeyProblem, match="put the right key back"):
         freeze.freeze(root)
     assert not (root / "data/sources/shop" / freeze.FILE).exists()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from random import Random
 from types import SimpleNamespace
 
+import ibis
 import pandas as pd
 import pytest
 from conftest import ROOT, Bench
@@ -44,9 +46,10 @@ def tidy(*rows: tuple) -> pd.DataFrame:
     return identity.tidy(people(*rows), customers(*sorted({(row[0],) for row in rows})))
 
 
-def paired(*rows: tuple, known: tuple = (), **options) -> pd.DataFrame:
+def paired(*rows: tuple, known: tuple = (), keys=None, **options) -> pd.DataFrame:
     """The pairs of a few records, by the declared weights: too few to learn from."""
-    keys = {row[0]: row for row in [(r[0],) for r in rows] + list(known)}
+    keys = {row[0]: row for row in [(r[0],) for r in rows] + list(known)
+            if keys is None or row[0] in keys}  # fmt: skip
     records = identity.tidy(people(*rows), customers(*keys.values()))
     plain = identity.comparable(records, identity.hubs(records, **options))
     return identity.pairs(plain, identity.train(plain), reused=identity.reused(records))
@@ -107,6 +110,10 @@ def test_a_phone_is_read_without_what_typists_add(written, read):
         ("ANN O'Neil", "ann neil o"),
         ("Neil, Ann O.", "ann neil o"),
         ("张", None),
+        ("丁丁", "丁丁"),
+        ("方方女士", "方方"),
+        ("xx", None),
+        ("某某", None),
         *(
             (text, None)
             for text in ("测试", "测试2", "无名氏", "000", "客户", "test", "Test 1", "先生")
@@ -141,6 +148,13 @@ def test_what_stands_in_its_own_column_did_not_move():
     assert not tidy(("A", "张三", "13800001112", "Ann@Example.org"))["moved"].any()
 
 
+def test_a_record_whose_key_is_no_customer_is_left_out():
+    rows = [("A", "张三", "13800001112"), ("gone", "张三", "13800001112")]
+    records = identity.tidy(people(*rows), customers(("A",)))
+    assert records["key"].tolist() == ["A"]
+    assert paired(*rows, known=(("A",),), keys="A").empty
+
+
 def test_no_records_stay_none():
     records = tidy()
     plain = identity.comparable(records, identity.hubs(records))
@@ -160,6 +174,28 @@ def test_the_same_name_and_contact_give_one_suggestion():
     assert pairs[["rule", "reason"]].values.tolist() == [
         ["same name and contact", "same name, same phone"],
     ]  # fmt: skip
+
+
+def test_the_same_name_and_contact_are_suggested_however_little_else_agrees():
+    known = (("A", None, "1990-05-01", "Bern"), ("B", None, "1958-11-27", "Oslo"))
+    rows = [("A", "张三", "13800001112"), ("B", "张三", "13800001112")]
+    pairs = paired(*rows, known=known)
+    assert suggested(pairs) == [("A", "B")]
+    (row,) = pairs.to_dict("records")
+    assert row["probability"] < 0.01
+    assert row["rule"] == identity.SAME
+    assert not row["may_merge"]
+
+
+def test_any_record_of_two_keys_may_have_the_same_name_and_contact():
+    rows = [
+        ("A", "Ann Wood", "13800001112"),
+        ("A", "Ann Wood", "13911112222", None, "解放路12号"),
+        ("B", "Ann Wood", "13800001112"),
+        ("B", "Anna Wood", "13911112222", None, "解放路12号"),
+    ]
+    (row,) = paired(*rows).to_dict("records")
+    assert row["rule"] == identity.SAME
 
 
 @pytest.mark.parametrize(
@@ -260,6 +296,19 @@ def test_apart_beats_any_probability_also_over_others():
     assert joined(pairs, decided(("a", "b", "apart")), above=0.9) == {"a": "a", "b": "b", "c": "b"}
 
 
+def test_two_birth_dates_do_not_meet_over_a_record_without_one():
+    known = (("A", None, "1960-05-01"), ("C", None, "1990-11-27"))
+    rows = [(key, "张三", "13800001112", "z@example.org") for key in "ABC"]
+    pairs = paired(*rows, known=known)
+    assert pairs["may_merge"].tolist() == [True, True, False]
+    pairs = pairs.assign(probability=[0.96, 0.95, 0.5])
+    assert joined(pairs, keys="ABC", above=0.9) == {"A": "A", "B": "A", "C": "C"}
+    surer = pairs.assign(probability=[0.95, 0.96, 0.5])  # B is more likely C than A
+    assert joined(surer, keys="ABC", above=0.9) == {"A": "A", "B": "B", "C": "B"}
+    both = decided(("A", "C", "merge"))  # somebody knows better
+    assert set(joined(pairs, both, keys="ABC", above=0.9).values()) == {"A"}
+
+
 def test_apart_holds_for_those_whom_a_decision_merged():
     both = decided(("a", "b", "merge"), ("b", "c", "apart"))
     assert joined(likely(("a", "c", 1.0)), both, above=0.9) == {"a": "a", "b": "a", "c": "c"}
@@ -305,6 +354,16 @@ def test_a_decision_names_its_keys_as_in_the_source_or_by_their_ids(read):
     assert rows[["key_a", "key_b", "decision", "line"]].values.tolist() == [
         ["1", "2", "merge", 2], ["1", "3", "apart", 4],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e"])
+def test_a_note_may_hold_signs_that_other_programs_take_for_line_ends(read, sign):
+    rows = read(HEAD + f"1,2,merge,Li,2024-01-02,one{sign}two\n1,3,apart,Li,2024-01-02,\n")
+    assert rows["line"].tolist() == [2, 3]
+
+
+def test_a_note_of_two_lines_is_one_note(read):
+    assert read(HEAD + '1,2,merge,Li,2024-01-02,"one\ntwo"\n')["decision"].tolist() == ["merge"]
 
 
 def test_no_file_and_an_empty_one_decide_nothing(read, tmp_path):
@@ -479,6 +538,46 @@ def test_a_merged_customer_is_registered_since_the_first_time(con):
     }
 
 
+HELD = """
+customer_key  registered_on  updated_on  points  assets  acquisition  gender   imputed
+1             2020-01-01     2021-01-01  10      1.5     store        female   -
+2             2021-01-01     2022-01-01  -       2.25    search       unknown  -
+3             2022-01-01     2023-01-01  5       -       -            unknown  gender
+4             2019-01-01     -           7       3       advert       unknown  -
+5             2019-02-01     -           -       -       -            unknown  gender
+6             -              -           -       -       letter       unknown  -
+"""
+IDS = "customer_key customer_id\n1 a\n2 a\n3 a\n4 d\n5 e\n6 e\n"
+
+
+def test_a_merged_customer_holds_the_sum_of_points_and_assets_and_comes_by_the_first_channel(con):
+    ids = literal(con, "tables/identity_map", IDS)
+    rows = identity.people(literal(con, "clean/customers", HELD), ids)
+    columns = ("customer_id", "points", "assets", "acquisition", "gender", "imputed")
+    assert found(con, rows, *columns) == [
+        ("a", 15.0, 3.75, "store", "female", None),
+        ("d", 7.0, 3.0, "advert", "unknown", None),
+        ("e", None, None, None, "unknown", "gender"),
+    ]  # fmt: skip
+    assert dict(rows.schema()) == dict(literal(con, "tables/customers", "customer_id").schema())
+
+
+def test_lost_points_and_assets_stop_the_run(con):
+    ids = literal(con, "tables/identity_map", IDS)
+    facts = {"customers": literal(con, "clean/customers", HELD)}
+    after = identity.attach_all(facts, ids)
+    totals = engine.frame(con, identity.totals(facts, after, ids))
+    identity.assert_same(totals)
+    columns = ["table", "money", "merged_money"]
+    assert totals[columns].values.tolist() == [
+        ["assets of customers", 6.75, 3.75], ["points of customers", 22.0, 15.0],
+    ]  # fmt: skip
+    assert identity.merged_totals(totals).empty
+    fewer = {"customers": after["customers"].mutate(points=ibis.literal(5).cast("decimal(18, 4)"))}
+    with pytest.raises(identity.IdentityError, match="points of customers: money 22"):
+        identity.assert_same(engine.frame(con, identity.totals(facts, fewer, ids)))
+
+
 def test_every_table_that_names_a_customer_gets_the_pseudonym_and_the_others_stay(con):
     ids = literal(con, "tables/identity_map", MAP)
     facts = {
@@ -513,8 +612,24 @@ def test_the_ledger_tells_merges_splits_and_moves_with_their_money():
     assert made.values.tolist() == [
         ["B", "B", "A", "merged", 2, 20.0], ["C", "A", "B", "moved", 1, 10.0],
     ]  # fmt: skip
+    told = identity.change_facts(made, previous, ids)
+    assert told == {
+        "frozen": 4, "ids_changed": 2, "ids_kept_share": 0.25, "ids_merged": 1, "ids_split": 0,
+        "ids_moved": 1, "ids_gone": 1, "orders_moved": 3, "money_moved": 30.0,
+    }  # fmt: skip
+    assert {"{ids_moved}", "{ids_gone}"} <= set(re.findall(r"\{\w+\}", identity.change_note(told)))
     split = identity.changes(linked.assign(customer_id=list("ABCD")), ids, previous, sales)
     assert split.values.tolist() == [["C", "A", "C", "split", 1, 10.0]]
+
+
+def test_ids_that_are_gone_were_not_kept():
+    linked = pd.DataFrame({"customer_key": ["a"], "customer_id": ["A"]})
+    previous = pd.DataFrame({"own_id": list("AXYZ"), "customer_id": list("AXYZ")})
+    sales = pd.DataFrame({"customer_key": ["a"], "orders": [1], "amount": [1.0]})
+    told = identity.change_facts(
+        identity.changes(linked, {"a": "A"}, previous, sales), previous, {"a": "A"}
+    )
+    assert (told["ids_kept_share"], told["ids_gone"], told["ids_changed"]) == (0.25, 3, 0)
 
 
 def test_without_earlier_ids_nothing_moved(con, tmp_path):
@@ -523,7 +638,7 @@ def test_without_earlier_ids_nothing_moved(con, tmp_path):
     sales = pd.DataFrame({"customer_key": ["a"], "orders": [1], "amount": [1.0]})
     made = identity.changes(linked, {"a": "A"}, none, sales)
     assert engine.write(con, made, tmp_path / "t", lookup("tables/id_changes")) == 0
-    told = identity.change_facts(made, none)
+    told = identity.change_facts(made, none, {"a": "A"})
     assert told["ids_kept_share"] == 1
     assert identity.change_note(told).startswith("No earlier ids")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pandas as pd
@@ -63,6 +64,17 @@ def test_a_pair_has_its_levels_and_is_named_once():
     pairs = linkage.score(frame, MODEL, linkage.train(frame, MODEL), least=0)
     assert pairs[["a", "b", "name", "town"]].values.tolist() == [[0, 1, 0, 1], [0, 2, -1, 0]]
     assert pairs["probability"].between(0, 1).all()
+
+
+def test_pairs_of_a_rule_for_always_are_told_however_unlikely_they_are():
+    frame = records(("a", "x", "y"), ("b", "x", "z"), ("c", "w", "z"))
+    learnt = linkage.train(frame, MODEL)
+    assert linkage.score(frame, MODEL, learnt, least=0.99).empty
+    model = replace(MODEL, always=(rule("name"),))
+    pairs = linkage.score(frame, model, learnt, least=0.99)
+    assert pairs[["a", "b", "name", "town"]].values.tolist() == [[0, 1, 0, 1]]
+    every = linkage.score(frame, model, learnt, least=0)
+    assert every[["a", "b"]].values.tolist() == [[0, 1], [1, 2]]  # each once
 
 
 def test_records_of_one_key_are_no_pair():

@@ -210,6 +210,13 @@ def test_without_a_period_no_day_is_outside_it(con):
     assert flags(con, "in_period", "", "ordered_at", "1066-10-14", period=None) == [False]
 
 
+def test_a_statement_of_consent_holds_however_early_it_was_made(con):
+    rule = next(r for r in RULES if (r.table, r.check) == ("consents", "in_period"))
+    days = ["1900-01-01", "2023-12-31", "2024-12-31", "2025-01-01"]
+    rows = [good("consents") | {"at": f"{day} 10:00:00"} for day in days]
+    assert broken(con, rule, *rows) == [False, False, False, True]
+
+
 def test_a_time_is_compared_with_another_of_the_row_to_the_second(con):
     rule = next(r for r in RULES if r.id == "answered before opened")
     opened = {"opened_at": "2024-03-05 10:00:00"}

@@ -1,10 +1,11 @@
 """Who may be analysed, profiled and addressed: one permission for each customer and purpose.
 
 A *statement* is what a customer said about one purpose on one day; the last one up to `as_of`
-counts, and of two at one time the refusal. Who said nothing is permitted only where the mapping
-of the source declares a legal *basis* for the purpose (PRV-08), such as a contract; a refusal
-beats any basis. Every analysis and every list of customers joins these permissions: whoever is
-not permitted is not in it (PRV-07).
+counts, and of two at one time the refusal. One that waits in quarantine counts as a refusal
+unless it can be read to agree: a refusal is never lost over a cell. Who said nothing is permitted
+only where the mapping of the source declares a legal *basis* for the purpose (PRV-08), such as a
+contract; a refusal beats any basis. Every analysis and every list of customers joins these
+permissions: whoever is not permitted is not in it (PRV-07).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from crm import disclosure
+from crm.rules import OUTSIDE
 from crm.tables import GROUNDS, PURPOSES
 
 if TYPE_CHECKING:
@@ -22,17 +24,63 @@ if TYPE_CHECKING:
 AGREED, REFUSED, BASIS, NOTHING = GROUNDS
 
 
-def last_statements(consents: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One customer and purpose: the last statement up to `as_of`; of two at one time the refusal.
+def waiting(quarantine: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
+    """One statement in quarantine that does not agree, as a refusal of each purpose it may mean.
 
+    An agreement that waits permits nothing, and refuses nothing either. `at` is empty where the
+    statement tells no day, or one after the period of the source, which is not to be believed.
     Columns are customer_id, purpose, granted and `at`.
+
+    Parameters
+    ----------
+    quarantine
+        `clean/quarantine`: `row` is the statement as it arrived.
+    identity_map
+        `tables/identity_map`, to know the customer; statements of nobody in it are left out.
     """
     import ibis
     from ibis import _
 
-    said = consents.filter(_.at.date() <= as_of, _.customer_id.notnull())
+    held = quarantine.filter(_.table == "consents").mutate(row=_.row.cast("json"))
+    names = ("customer_key", "purpose", "granted", "at")
+    told = held.select("reason", **{name: held.row[name].str for name in names})
+    refused = told.filter((_.granted != "yes").fill_null(True))
+    purposes = ibis.memtable({"meant": list(PURPOSES)})
+    meant = refused.inner_join(
+        purposes, refused.purpose.isnull() | (refused.purpose == purposes.meant)
+    )
+    ids = identity_map.select("customer_key", "customer_id")
+    at = ibis.ifelse(_.reason == OUTSIDE, None, _["at"].try_cast("timestamp(6)"))
+    return meant.inner_join(ids, "customer_key").select(
+        "customer_id", purpose=_.meant, granted=ibis.literal("no"), at=at
+    )
+
+
+def last_statements(consents: ibis.Table, waiting: ibis.Table, *, as_of: date) -> ibis.Table:
+    """One customer and purpose: the last statement up to `as_of`; of two at one time the refusal.
+
+    Columns are customer_id, purpose, granted and `at`.
+
+    Parameters
+    ----------
+    consents
+        `tables/consents`.
+    waiting
+        What `waiting` found; without a day it counts as the last, since nobody can say that the
+        customer agreed after it.
+    as_of
+        The last day that counts.
+    """
+    import ibis
+    from ibis import _
+
+    columns = ("customer_id", "purpose", "granted", "at")
+    every = consents.select(*columns).union(waiting.select(*columns))
+    is_past = (_["at"].date() <= as_of).fill_null(True)
+    said = every.filter(is_past, _.customer_id.notnull())
     last = ibis.row_number().over(
-        group_by=["customer_id", "purpose"], order_by=[ibis.desc("at"), "granted"]
+        group_by=["customer_id", "purpose"],
+        order_by=[said["at"].notnull(), ibis.desc("at"), "granted"],
     )
     latest = said.mutate(place=last).filter(_.place == 0)
     return latest.select("customer_id", "purpose", "granted", "at")
@@ -117,7 +165,7 @@ def facts(permits: pd.DataFrame, stand: pd.DataFrame) -> dict:
 
     found = {
         "customers": int(permits["customer_id"].nunique()),
-        "statements": int(permits["said_on"].notna().sum()),
+        "statements": int(permits["ground"].isin([AGREED, REFUSED]).sum()),
     }
     silent = stand["said_nothing"] + stand["by_basis"]
     for row in stand.assign(silent=silent).to_dict("records"):
@@ -214,6 +262,21 @@ def action(found: dict) -> str:
             "are known before anybody is written to; a legal basis covers only who did not refuse."
         )
     return "Everybody was asked. Keep the record up to date: the last statement counts."
+
+
+def waiting_facts(waiting: pd.DataFrame, *, least: int = 5) -> dict:
+    """Metric: customers of whom a statement in quarantine counts as a refusal."""
+    return {"waiting": disclosure.few(int(waiting["customer_id"].nunique()), least)}
+
+
+def waiting_note(found: dict) -> str:
+    """Whose statements wait in quarantine, and what they count as until they are mended."""
+    if found["waiting"] == 0:
+        return "No statement that could be a refusal waits in quarantine."
+    return (
+        "Of {waiting} customer[s] a statement waits in quarantine that could be a refusal. It "
+        "counts as one until somebody mends it in the source, or until a later statement agrees."
+    )
 
 
 def change_note(found: dict) -> str:

@@ -23,10 +23,13 @@ def freeze(root: Path) -> str:
     ------
     ProjectError
         The identities were not computed yet, or are those of another source.
+    KeyProblem
+        The keys are not those that params.yaml names.
     """
     from crm import engine
 
-    name = settings(load_params(root))["source"]
+    params = load_params(root)
+    name = settings(params)["source"]
     folder = root / "data/sources" / name
     place = root / "data/tables/identity_map.parquet"
     if not place.exists():
@@ -36,7 +39,7 @@ def freeze(root: Path) -> str:
     if others := sorted({*linked["source"]} - {name}):
         raise ProjectError(f"the ids are those of {others}, not of {name}: run `dvc repro` first")
     public = read_yaml(folder / "mapping.yaml").get("public") is True
-    key = vault.keys(folder, public=public).pseudonym
+    key = vault.checked_keys(folder, params.get("vault", {}), public=public).pseudonym
     own = vault.pseudonyms(name, linked["customer_key"].tolist(), key=key)
     write(folder, linked[["customer_id"]].assign(own_id=own)[FROZEN.names])
     shown = (folder / FILE).relative_to(root)

@@ -14,6 +14,7 @@ and never which (PRV-01).
 from __future__ import annotations
 
 import csv
+import io
 import unicodedata
 from collections import defaultdict
 from datetime import date
@@ -37,9 +38,13 @@ DECIDED = "decision"  # somebody decided,
 LIKELY = "probability"  # or the records are alike beyond the threshold
 SAME = "same name and contact"  # of CLN-04: suggested whatever its probability
 IN_COMMON = 2  # traits that two records need in common: one alone is no evidence (E13)
+SUMMED = ("points", "assets")  # what a customer holds on each key
+FIRST = ("registered_on", "acquisition")  # what the first registration tells, and no later one
+NOT_TOLD = ("missing", "unknown")  # texts that any other record knows better
 PERSONAL = ("name", "phone", "email", "address")  # unlocked; the number of an ID is not
 
 TITLES = "先生|女士|小姐|太太|老师|经理|师傅"  # after a name; not part of it
+SOMEBODY = "某某"  # as forms write for a name that they do not tell
 NO_PHONE = ("13800138000", "12345678", "123456789", "1234567890", "12345678901", "13812345678")
 NO_MAIL = ("test", "none", "null", "noreply", "no-reply", "admin", "abc", "a", "xxx")  # before @
 NO_BIRTH = ("1900-01-01", "1970-01-01")  # what systems write for a day they do not know
@@ -110,6 +115,7 @@ PEOPLE = Model(
     ),
     certain=(rule("name", "phone"), rule("name", "birth", "city"), rule("name", "email")),
     rounds=(rule("phone"), rule("name", "birth"), rule("email")),
+    always=(rule("name", "phone"), rule("name", "email")),
 )
 
 DECISIONS = ("key_a", "key_b", "decision", "author", "decided_on", "note")
@@ -128,7 +134,9 @@ _TIDY = (
     "CREATE MACRO as_phone(x) AS matched(regexp_replace(regexp_replace(x, '[\\s-]', '', 'g'), "
     "'^(\\+86|0086)', ''), '^\\+?\\d{7,15}$')",
     "CREATE MACRO as_mail(x) AS matched(lower(trim(x)), '^[^\\s@]+@[^\\s@]+\\.[^\\s@]+$')",
-    "CREATE MACRO one_sign(x) AS replace(x, left(x, 1), '') = ''",
+    # 丁丁 and 方方 are names; three times the same sign is nobody's
+    "CREATE MACRO one_sign(x) AS replace(x, left(x, 1), '') = '' "
+    "AND NOT regexp_matches(x, '^\\p{Han}{2}$')",
     # a formula or markup is nobody's name, nor is what holds a web address
     "CREATE MACRO harmless(x) AS CASE WHEN regexp_matches(x, '^\\s*[=+@-]|[<>{}|]|://') "
     "THEN NULL ELSE lower(x) END",
@@ -148,8 +156,7 @@ WITH cells AS (
     coalesce(as_mail(e), as_mail(p), as_mail(n)) AS email,
     CASE WHEN as_phone(n) IS NULL AND as_mail(n) IS NULL AND n IS NOT NULL THEN n
       WHEN regexp_matches(p, '\\d|@') THEN NULL ELSE p END AS name
-  FROM people LEFT JOIN customers USING (customer_key)
-  WHERE people.customer_key IS NOT NULL
+  FROM people JOIN customers USING (customer_key)
 ), named AS (SELECT *, as_name(name) AS told FROM cells)
 SELECT line, key,
   CASE WHEN length(told) < 2 OR one_sign(told) OR list_contains({no_name}, told)
@@ -174,7 +181,7 @@ def tidy(people: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     Full-width digits become plain ones, phones lose blanks, hyphens and +86, names lose blanks
     and titles, e-mails case. What stands in another column than its own counts as what it looks
     like (`moved`); a name that stands for nobody, is a formula or markup counts as none
-    (`unnamed`).
+    (`unnamed`). A record whose key is no customer, since a rule keeps it back, is left out.
 
     Parameters
     ----------
@@ -188,14 +195,16 @@ def tidy(people: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     >>> import pandas as pd
     >>> row = (1, "K", "１３８ ００００ １１１２", "张 三先生", None, None)
     >>> people = pd.DataFrame([row], columns=["line", "customer_key", *PERSONAL])
-    >>> none = pd.DataFrame(columns=["customer_key", "birth_date", "city"], dtype="str")
-    >>> tidy(people, none)[["name", "phone", "moved"]].values.tolist()
+    >>> known = pd.DataFrame([("K", None, "Bern")], columns=["customer_key", "birth_date", "city"])
+    >>> known = known.astype({"birth_date": "datetime64[us]"})
+    >>> tidy(people, known)[["name", "phone", "moved"]].values.tolist()
     [['张三', '13800001112', True]]
     """
     texts = {c: [_narrow(text) for text in people[c].tolist()] for c in PERSONAL}
     known = customers[["customer_key", "birth_date", "city"]].drop_duplicates("customer_key")
     plain = people[["line", "customer_key"]].assign(**texts).astype(dict.fromkeys(texts, "str"))
-    lists = {"no_name": NO_NAME, "no_phone": NO_PHONE, "no_mail": NO_MAIL, "no_birth": NO_BIRTH}
+    lists = {"no_name": (*NO_NAME, SOMEBODY), "no_phone": NO_PHONE, "no_mail": NO_MAIL,
+             "no_birth": NO_BIRTH}  # fmt: skip
     sql = _TIDY_SQL.format(**{name: list(words) for name, words in lists.items()})
     return linkage.query(sql, *_TIDY, people=plain, customers=known)
 
@@ -302,7 +311,7 @@ def pairs(records: pd.DataFrame, learnt: dict, *, reused: set[str] = frozenset()
     Of several records of a key the most likely pair counts. `may_merge` says whether the
     probability alone may join them: not with another name or birth date, nor with a key under
     which two people stand (`reused`). `is_suggested` needs traits in common, and says yes to the
-    same name and contact whatever their probability.
+    same name and contact in any two records, whatever their probability (CLN-04).
     """
     found = linkage.score(records, PEOPLE, learnt)
     keys = records["key"].to_numpy()
@@ -311,15 +320,17 @@ def pairs(records: pd.DataFrame, learnt: dict, *, reused: set[str] = frozenset()
     made.loc[swap, ["key_a", "key_b"]] = made.loc[swap, ["key_b", "key_a"]].to_numpy()
     order = ["probability", "key_a", "key_b", "a", "b"]
     made = made.sort_values(order, ascending=[False, True, True, True, True])
-    made = made.drop_duplicates(["key_a", "key_b"], ignore_index=True)
     contact = (made["phone"] == 0) | (made["email"] == 0)
-    is_same = (made["name"] == 0) & contact
+    made["is_same"] = (made["name"] == 0) & contact
+    made["is_same"] = made.groupby(["key_a", "key_b"])["is_same"].transform("any")
+    made = made.drop_duplicates(["key_a", "key_b"], ignore_index=True)
+    is_same = made["is_same"].astype("bool")
     parted = _any_level(made, "parts") | made["key_a"].isin(reused) | made["key_b"].isin(reused)
     made = made.assign(
         rule=is_same.map({True: SAME, False: LIKELY}),
         reason=_reasons(made),
         may_merge=~parted,
-        is_suggested=_common(made) >= IN_COMMON,
+        is_suggested=is_same | (_common(made) >= IN_COMMON),
     )
     return made[["key_a", "key_b", "probability", "rule", "reason", "may_merge", "is_suggested"]]
 
@@ -443,7 +454,7 @@ def _decided(path: Path) -> tuple[list, list]:
     expected = f"UTF-8 with the columns {','.join(DECISIONS)}"
     try:
         text = path.read_text(encoding="utf-8-sig")
-        reader = csv.DictReader(text.splitlines(), strict=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         names = [(name or "").strip() for name in reader.fieldnames or []]
         rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
@@ -562,7 +573,9 @@ def join(
 
     Decisions come first, then pairs from the most likely down. Two keys that a decision keeps
     apart never become one customer, not over others either: the link that would bring them
-    together is not made. `confidence` is the probability of the weakest link to the oldest key.
+    together is not made. No more does a probability bring together, over others, two keys that
+    it may not join themselves (`may_merge`); a decision does. `confidence` is the probability of
+    the weakest link to the oldest key.
 
     Parameters
     ----------
@@ -589,6 +602,7 @@ def join(
     groups = _People(keys[keys.isin(ends)], decided[decided["decision"] == APART])
     for row in decided[decided["decision"] == MERGE].itertuples():
         groups.join(row.key_a, row.key_b, DECIDED, 1.0)
+    groups.part(pairs[~pairs["may_merge"] & pairs[["key_a", "key_b"]].isin(ends).all(axis=1)])
     for a, b, p, why in likely[["key_a", "key_b", "probability", "rule"]].itertuples(index=False):
         groups.join(a, b, why, p)
     made = pd.DataFrame({"source": source, "customer_key": keys.sort_values(ignore_index=True)})
@@ -613,6 +627,10 @@ class _People:
         self.why: dict[str, tuple[str, float]] = {}
         self._members: dict[str, list[str]] = {}
         self._foes: dict[str, set[str]] = defaultdict(set)
+        self.part(apart)
+
+    def part(self, apart: pd.DataFrame) -> None:
+        """Let no later link bring together the keys of these pairs, `key_a` and `key_b`."""
         for a, b in apart[["key_a", "key_b"]].itertuples(index=False):
             self._foes[a].add(b)
             self._foes[b].add(a)
@@ -742,8 +760,9 @@ def attach_all(tables: dict[str, ibis.Table], identity_map: ibis.Table) -> dict[
 def people(customers: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
     """One customer: each field from the newest of its records that has it (ING-25).
 
-    What a policy filled in, and a status that says *missing*, counts as not there while another
-    record knows better. A customer is registered since the first of its registrations.
+    What a policy filled in, and a text that says *missing* or *unknown*, counts as not there while
+    another record knows better. A customer is registered since the first of its registrations,
+    and came by the channel of that record. Points and assets of all records add up (C360-03).
     """
     known = identity_map.select("customer_key", "customer_id")
     rows = customers.inner_join(known, "customer_key")
@@ -754,27 +773,37 @@ def people(customers: ibis.Table, identity_map: ibis.Table) -> ibis.Table:
     newest = ibis.row_number().over(
         order_by=[ibis.desc("updated_on"), ibis.desc("registered_on"), "customer_key"]
     )
-    merged = _newest(several.mutate(place=newest), single.columns)
+    oldest = ibis.row_number().over(
+        group_by="customer_id",
+        order_by=[several.registered_on.isnull(), several.registered_on, several.customer_key],
+    )
+    merged = _newest(several.mutate(place=newest, age=oldest), single.columns)
     return single.union(merged.select(*single.columns))
 
 
 def _newest(rows: ibis.Table, columns) -> ibis.Table:
-    """Each customer's fields from the newest row that has them."""
+    """Each customer's fields from the newest row that has them; some add up or are the first."""
     filled = ";" + rows["imputed"].fill_null("") + ";"
     made, still = {}, []
     for name in columns:
         if name in ("customer_id", "imputed"):
             continue
-        is_filled = filled.contains(f";{name};")
-        value = rows[name]
-        if value.type().is_string():
-            value = ibis.ifelse(is_filled | (value == "missing"), None, value)
-        told = value.argmin(rows["place"], where=value.notnull())
-        made[name] = ibis.coalesce(
-            told, rows[name].argmin(rows["place"], where=rows[name].notnull())
-        )
-        still.append(ibis.ifelse(told.isnull() & is_filled.any(), ibis.literal(name), None))
-    made["registered_on"] = rows["registered_on"].min()
+        value, is_filled = rows[name], filled.contains(f";{name};")
+        if name in SUMMED:
+            made[name] = value.sum().cast(value.type())
+            continue
+        if name in FIRST:
+            made[name] = value.max(where=rows["age"] == 0)
+            was_filled = is_filled.max(where=rows["age"] == 0)
+        else:
+            told = value
+            if value.type().is_string():
+                told = ibis.ifelse(is_filled | value.isin(NOT_TOLD), None, value)
+            best = told.argmin(rows["place"], where=told.notnull())
+            left = value.argmin(rows["place"], where=value.notnull())
+            made[name] = ibis.coalesce(best, left)
+            was_filled = best.isnull() & is_filled.argmin(rows["place"], where=value.notnull())
+        still.append(ibis.ifelse(was_filled, ibis.literal(name), None))
     made["imputed"] = ibis.array(still).filter(lambda mark: mark.notnull()).join(";").nullif("")
     return rows.group_by("customer_id").agg(**made)
 
@@ -800,21 +829,39 @@ def totals(
 ) -> ibis.Table:
     """One table of facts: its rows and money before and after, in all and of merged customers.
 
-    Of merged customers, *before* sums over their source keys and *after* over their ids.
+    Of merged customers, *before* sums over their source keys and *after* over their ids. Customers
+    become fewer rows, so of them only what they hold is compared.
     """
     counts = identity_map.group_by("customer_id").agg(keys=_.count())
     ids = counts.filter(counts.keys > 1).select("customer_id")
     keys = identity_map.semi_join(ids, "customer_id").select("customer_key")
-    parts = [
-        _total(name, rows, "customer_key", keys).cross_join(
-            _total(name, after[name], "customer_id", ids).rename(
-                lambda column: f"{column}_after" if column != "table" else "name"
-            )
-        )
+    both = {
+        name: (rows, after[name])
         for name, rows in before.items()
         if "customer_key" in rows.columns and name != "customers"
+    }
+    parts = [
+        (_total(name, rows, "customer_key", keys), _total(name, then, "customer_id", ids))
+        for name, (rows, then) in both.items()
     ]
-    return ibis.union(*parts).drop("name").order_by("table")
+    if "customers" in before:
+        parts += [
+            (_held(name, before["customers"], "customer_key", keys),
+             _held(name, after["customers"], "customer_id", ids))
+            for name in SUMMED
+        ]  # fmt: skip
+    sides = [
+        one.cross_join(then.rename(lambda c: f"{c}_after" if c != "table" else "name"))
+        for one, then in parts
+    ]
+    return ibis.union(*sides).drop("name").order_by("table")
+
+
+def _held(name: str, customers: ibis.Table, who: str, merged: ibis.Table) -> ibis.Table:
+    """One row as of `_total`: what customers hold, as money; their rows are not compared."""
+    held = customers.select(who, amount=customers[name])
+    none = ibis.literal(0).cast("int64")
+    return _total(f"{name} of customers", held, who, merged).mutate(rows=none, merged_rows=none)
 
 
 def _total(name: str, rows: ibis.Table, who: str, merged: ibis.Table) -> ibis.Table:
@@ -1039,15 +1086,29 @@ def action_note(found: dict) -> str:
     )
 
 
-def change_facts(changed: pd.DataFrame, previous: pd.DataFrame) -> dict:
-    """Metrics of the ledger of ids: how many moved, how, and with how much money."""
+def change_facts(changed: pd.DataFrame, previous: pd.DataFrame, own: dict[str, str]) -> dict:
+    """Metrics of the ledger of ids: how many stayed, moved or are gone, and with how much money.
+
+    Parameters
+    ----------
+    changed
+        The ledger of `changes`.
+    previous
+        What `crm freeze` kept; an id of it is gone if no key of today has it for itself.
+    own
+        The customer id of each key for itself.
+    """
     kinds = changed["change"].value_counts()
+    gone = int((~previous["own_id"].isin(set(own.values()))).sum())
+    kept = len(previous) - len(changed) - gone
     return {
         "frozen": len(previous),
         "ids_changed": len(changed),
-        "ids_kept_share": 1 - len(changed) / len(previous) if len(previous) else 1.0,
+        "ids_kept_share": kept / len(previous) if len(previous) else 1.0,
         "ids_merged": int(kinds.get("merged", 0)),
         "ids_split": int(kinds.get("split", 0)),
+        "ids_moved": int(kinds.get("moved", 0)),
+        "ids_gone": gone,
         "orders_moved": int(changed["orders"].sum()),
         "money_moved": float(changed["amount"].sum()),
     }
@@ -1062,8 +1123,9 @@ def change_note(found: dict) -> str:
         )
     return (
         "Of {frozen} id[s] kept, {ids_kept_share:pct} stayed. {ids_merged} key[s] joined another "
-        "customer and {ids_split} left one; {orders_moved} order[s] worth {money_moved:money} "
-        "moved with them."
+        "customer, {ids_split} left one and {ids_moved} went from one to another; {orders_moved} "
+        "order[s] worth {money_moved:money} moved with them. {ids_gone} key[s] [is|are] no longer "
+        "there."
     )
 
 

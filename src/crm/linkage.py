@@ -12,7 +12,7 @@ the same answer on every run.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,13 +61,15 @@ class Model:
     """What is compared and which pairs are looked at; rules are SQL on two records `l` and `r`.
 
     `blocks` choose the pairs, `certain` are rules that hardly ever err and tell how many true
-    pairs there are, `rounds` choose the pairs of each round of training.
+    pairs there are, `rounds` choose the pairs of each round of training, and `always` finds pairs
+    that are told however unlikely they are one person.
     """
 
     traits: tuple[Trait, ...]
     blocks: tuple[str, ...]
     certain: tuple[str, ...]
     rounds: tuple[str, ...]
+    always: tuple[str, ...] = ()
 
 
 def trait(name: str, *levels: Level, columns: tuple[str, ...] = ()) -> Trait:
@@ -138,7 +140,8 @@ def score(
 ) -> pd.DataFrame:
     """One pair of records that may be one person: `a`, `b`, `probability`, a level of each trait.
 
-    A level is its place from 0, the best; −1 where nothing can be said. `a` is below `b`.
+    A level is its place from 0, the best; −1 where nothing can be said. `a` is below `b`. Pairs
+    under `least` are left out, but for those that a rule of `model.always` finds.
     """
     import pandas as pd
 
@@ -148,17 +151,26 @@ def score(
         kinds |= dict.fromkeys(names, "int64")
         return pd.DataFrame({n: pd.Series([], dtype=kind) for n, kind in kinds.items()})
     con = _engine(records, threads=threads)
-    found = _linker(con, model, learnt).inference.predict(threshold_match_probability=least)
+    found = [_predicted(con, model, learnt, model.blocks, least)]
+    if model.always:  # by blocks of their own, so that not all pairs are held to keep these
+        found.append(_predicted(con, model, learnt, model.always, 0))
     levels = [
         f"CASE WHEN gamma_{t.name} < 0 THEN -1 ELSE {len(t.levels) - 1} - gamma_{t.name} END"
         f"::BIGINT AS {t.name}"
         for t in model.traits
     ]
-    return con.sql(
+    parts = [
         "SELECT least(record_l, record_r) AS a, greatest(record_l, record_r) AS b, "
-        f"round(match_probability, {DIGITS}) AS probability, {', '.join(levels)} "
-        f"FROM {found.physical_name} ORDER BY a, b"
-    ).df()
+        f"round(match_probability, {DIGITS}) AS probability, {', '.join(levels)} FROM {name}"
+        for name in found
+    ]
+    return con.sql(f"{' UNION '.join(parts)} ORDER BY a, b").df()
+
+
+def _predicted(con, model: Model, learnt: dict, blocks: tuple[str, ...], least: float) -> str:
+    """The table of pairs that one of the rules chooses and that are at least so likely."""
+    linker = _linker(con, replace(model, blocks=blocks), learnt)
+    return linker.inference.predict(threshold_match_probability=least).physical_name
 
 
 def _engine(records: pd.DataFrame, *, threads: int):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SEVERITIES = ("error", "warning", "note")
 ORIGINS = ("entry", "interface", "mapping")  # who can mend it (CLN-10)
 EXPIRED = "past its retention"
+OUTSIDE = "outside the period"
 UNREADABLE = "unreadable"  # a cell that its field could not read, found when it was staged
 
 
@@ -86,13 +87,17 @@ def _matches(cell: Value, rule: Rule, given: Given) -> BooleanValue:
 
 
 def _in_period(cell: Value, rule: Rule, given: Given) -> BooleanValue:
+    """The day lies in the period of the source; of a statement of consent, not after it.
+
+    What somebody refused years ago still holds when the period begins (PRV-07).
+    """
     import ibis
 
     if given.period is None:
         return ibis.literal(False)
     first, last = (ibis.date(day) for day in given.period)
     day = cell.cast("date")
-    return (day < first) | (day > last)
+    return day > last if rule.table == "consents" else (day < first) | (day > last)
 
 
 def _not_after(cell: Value, rule: Rule, given: Given) -> BooleanValue:
@@ -198,7 +203,7 @@ _ORDER_LINES = [
            why="a return or a write-off should come as its own kind, not as a sale"),
     _wrong("quantity is zero", "order_lines", "quantity", "not_zero", when="kind=return",
            why="a return needs a quantity"),
-    _wrong("outside the period", "order_lines", "ordered_at", "in_period", origin="interface",
+    _wrong(OUTSIDE, "order_lines", "ordered_at", "in_period", origin="interface",
            why="the mapping says which days the source covers"),
     _wrong("order of two customers", "order_lines", "order_id", FOUND, origin="interface",
            why="one order number names two customers"),
@@ -257,7 +262,7 @@ def _of_records() -> list[Rule]:
         when = next((c.name for c in table.columns if c.type == "timestamp" and c.required), "")
         if when:
             made.append(
-                _wrong("outside the period", name, when, "in_period", origin="interface",
+                _wrong(OUTSIDE, name, when, "in_period", origin="interface",
                        why="the mapping says which days the source covers")
             )  # fmt: skip
         made.append(
