@@ -7,6 +7,8 @@ can be put to it as well as the project itself.
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import json
 import re
 import subprocess
@@ -1318,3 +1320,9 @@ def test_the_lock_names_versions_and_hashes_and_no_address(path):
             hashed[owner] = "--hash=sha256:" in line
             wrong += [] if package.match(line) else [f"{owner} is not one exact version"]
     none(wrong + [f"{owner} has no hash" for owner, has in hashed.items() if not has])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_docstrings_run(name):
+    found = doctest.testmod(importlib.import_module(f"crm.{name}"))
+    assert found.failed == 0, f"{found.failed} of {found.attempted} examples fail"

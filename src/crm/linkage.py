@@ -301,8 +301,8 @@ def b_cubed(found, truth) -> dict[str, float]:
 
     Examples
     --------
-    >>> b_cubed([1, 1, 2], ["a", "a", "a"])["recall"]
-    0.5555555555555556
+    >>> round(b_cubed([1, 1, 2], ["a", "a", "a"])["recall"], 4)
+    0.5556
     """
     import pandas as pd
 
