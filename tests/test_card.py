@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 
 import pytest
+from test_engine import literal
 
 from crm import card, engine, vault
 from crm.project import load_specs
@@ -77,6 +78,18 @@ def test_features_are_written_as_people_read_them():
     assert ">¥1,234<" in page or ">¥1,235<" in page
     assert ">25.0%<" in page
     assert "purchases over all history (购买次数)" in page
+
+
+def test_the_newest_record_is_the_one_last_changed_then_the_last_line():
+    con = engine.connect(threads=1)
+    vault_rows = "line customer_key phone\n1 a old\n2 b new\n3 c older\n4 d undated\n5 e same"
+    staged = "line customer_key updated_on\n1 a 2023-01-01\n2 b 2023-06-01\n3 c 2022-01-01\n4 d -"
+    records = card.newest_first(
+        literal(con, "vault/customers", vault_rows),
+        literal(con, "staged/customers", staged + "\n5 e 2023-06-01"),
+    )
+    phones = engine.frame(con, records)["phone"].tolist()
+    assert phones == ["same", "new", "old", "older", "undated"]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_engine import found, literal
 
-from crm import clean, consent, engine
+from crm import clean, consent, engine, wording
 from crm.tables import PURPOSES, check
 
 AS_OF = date(2023, 10, 31)
@@ -23,6 +23,18 @@ tied         marketing  yes      2023-01-01T10:00
 tied         marketing  no       2023-01-01T10:00
 later        marketing  yes      2023-11-01T00:00
 """
+MOVES = """
+customer_id  purpose    granted  at
+often        marketing  yes      2023-09-01T10:00
+often        marketing  no       2023-09-02T10:00
+often        marketing  yes      2023-09-03T10:00
+often        marketing  no       2023-09-04T10:00
+tied         marketing  yes      2023-09-01T10:00
+tied         marketing  no       2023-09-01T10:00
+late         marketing  yes      2023-01-01T10:00
+late         marketing  yes      2023-09-01T10:00
+late         marketing  no       2023-09-01T10:00
+"""  # of two at one time the refusal counts: tied never agreed, late withdrew
 NOBODY = "customer_id purpose granted at"
 PEOPLE = "customer_id\ngranted\nwithdrawn\nwon\ntied\nlater\n"
 BASIS = (("analysis", "contract"),)
@@ -189,6 +201,53 @@ def test_a_change_of_mind_counts_on_the_last_day_of_the_span(con, days, counted)
     moved = engine.frame(con, consent.changes(said, as_of=AS_OF, recent_days=days))
     facts = consent.change_facts(moved, least=1)
     assert (facts["withdrawn"], facts["given_again"]) == counted
+
+
+def test_changes_are_counted_in_customers_and_only_between_two_times(con):
+    said = literal(con, "tables/consents", MOVES)
+    moved = engine.frame(con, consent.changes(said, as_of=AS_OF))
+    assert consent.change_facts(moved, least=1) == {"withdrawn": 2, "given_again": 1}
+
+
+def told(agreed=0, refused=0, said_nothing=0, by_basis=0, statements=1) -> dict:
+    """Facts as the page shows them, of a stand that is the same for every purpose."""
+    permitted, whole = agreed + by_basis, agreed + refused + said_nothing + by_basis
+    row = {"agreed": agreed, "refused": refused, "by_basis": by_basis,
+           "said_nothing": said_nothing, "permitted": permitted,
+           "permitted_share": permitted / whole}  # fmt: skip
+    stand = pd.DataFrame([{"purpose": purpose} | row for purpose in PURPOSES])
+    shown = consent.shown(stand, consent.by_ground(stand))
+    ground = consent.AGREED if statements else consent.BASIS
+    people = pd.DataFrame({"customer_id": range(whole), "ground": ground})
+    return consent.facts(people, shown)
+
+
+@pytest.mark.parametrize(
+    ("counts", "answer", "action"),
+    [
+        ({"agreed": 56, "said_nothing": 4}, "is not told", "Ask those who never answered"),
+        ({"agreed": 50, "refused": 20, "said_nothing": 3}, "may be addressed", "Ask those who"),
+        ({"agreed": 50, "refused": 3, "said_nothing": 20}, "may be addressed", "Ask those who"),
+        ({"by_basis": 2, "statements": 0}, "too few customers", "Bring the record"),
+        ({"said_nothing": 9, "statements": 0}, "Nobody may be addressed yet", "Bring the record"),
+        ({"agreed": 40, "refused": 9}, "{marketing_permitted} of", "Everybody was asked"),
+        ({"agreed": 40, "refused": 9, "said_nothing": 6}, "{marketing_permitted} of", "Ask the {"),
+    ],
+)
+def test_a_hidden_number_is_neither_none_nor_in_a_sentence(counts, answer, action):
+    found = told(**counts)
+    assert answer in consent.answer(found)
+    assert action in consent.action(found)
+    for text in (consent.answer(found), consent.stand_title(found), consent.action(found)):
+        assert not [key for key in wording.keys(text) if found[key] is None], text
+
+
+@pytest.mark.parametrize(("withdrawn", "given_again"), [(None, 5), (6, None), (None, None)])
+def test_a_hidden_number_of_changes_is_said_to_be_of_a_few(withdrawn, given_again):
+    found = {"statements": 9, "withdrawn": withdrawn, "given_again": given_again}
+    text = consent.change_note(found)
+    assert not [k for k in wording.keys(text) if k != "recent_days" and found[k] is None]
+    assert "a few" in text
 
 
 def test_what_is_said_depends_on_whether_statements_or_a_basis_exist(con):

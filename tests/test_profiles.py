@@ -288,6 +288,21 @@ def test_margin_takes_the_cost_of_its_day_and_other_costs_off(view):
     assert values(rows, "margin", "margin_share") == [[54.0, 0.54], [None, None]]
 
 
+def test_of_the_costs_of_a_product_only_that_of_the_goods_is_taken_off_a_unit(view):
+    costs = """
+    line  day         kind      product_id  cost
+    1     2023-01-01  goods     tea         20
+    2     2023-02-01  shipping  tea         3
+    3     2023-02-01  fee       cup         1
+    """
+    rows = view(
+        customers="customer_id\na\nb", finance=costs,
+        order_items=ITEMS + "1 1 a tea 2023-03-31 2 100\n2 2 b cup 2023-04-01 1 9",
+        products="product_id is_product\ntea true\ncup true",
+    )  # fmt: skip
+    assert values(rows, "margin") == [[60.0], [None]]
+
+
 def test_a_discount_belongs_to_the_customer_of_its_order(view):
     given = """
     line  order_id  customer_id  coupon_id  given_at    amount
@@ -318,6 +333,16 @@ def test_omo_is_a_visit_online_before_a_purchase_in_a_store(view):
     rows = view(customers="customer_id\na\nb\nc\nd\ne", events=events, orders=ORDERS + orders)
     assert rows.index[rows["is_omo"]].tolist() == ["b", "c"]
     assert rows["omo_orders"].sum() == 2
+
+
+def test_a_store_purchase_of_which_only_the_day_is_known_follows_the_visits_of_the_day(view):
+    events = EVENTS + "1 a 2023-10-01T10:00 view p app\n2 b 2023-10-02T00:00 view p app"
+    orders = ORDERS + "1 a 2023-10-01 5 store\n2 b 2023-10-01 5 store"
+    rows = view(customers="customer_id\na\nb", events=events, orders=orders)
+    assert values(rows, "is_omo", "omo_orders") == [[True, 1], [False, 0]]
+    events = EVENTS + "1 a 2023-09-02 view p app\n2 b 2023-09-01 view p app"
+    rows = view(customers="customer_id\na\nb", events=events, orders=orders)
+    assert values(rows, "is_omo") == [[True], [False]]  # the span still ends with the day
 
 
 def test_which_channels_are_stores_is_a_parameter(view):
@@ -351,6 +376,21 @@ def test_points_left_are_the_last_balance_else_the_sum_else_what_the_record_says
     rows = view(customers="customer_id points\na 1\nb 1\nc 7",
                 points=moves + "3 b 2023-10-01 5 -\n4 b 2023-10-02 -2 -")  # fmt: skip
     assert values(rows, "points") == [[40.0], [3.0], [7.0]]
+
+
+def test_points_of_several_accounts_of_a_customer_add_up(view):
+    moves = """
+    line  customer_id  at          change  balance
+    1     a            2023-10-01  100     100
+    2     a            2023-10-02  250     250
+    3     b            2023-10-01  10      40
+    4     b            2023-10-02  -5      35
+    5     b            2023-10-03  20      20
+    6     c            2023-10-01  0       9
+    7     c            2023-10-02  0       12
+    """  # b: an account whose record begins at 30 points, and a second; c: balances alone
+    rows = view(customers="customer_id\na\nb\nc", points=moves)
+    assert values(rows, "points") == [[350.0], [55.0], [12.0]]
 
 
 def test_assets_are_banded_and_a_limit_begins_its_band(view):
@@ -392,6 +432,14 @@ def test_a_cart_is_left_until_the_product_is_bought(view):
     assert values(rows, "carts_left") == [[1]]
 
 
+def test_an_order_of_which_only_the_day_is_known_empties_the_cart_of_its_day(view):
+    events = EVENTS + "1 a 2023-10-02T10:00 cart p app\n2 a 2023-10-03T10:00 cart q app"
+    events += "\n3 b 2023-10-02T10:00 cart p app"
+    items = ITEMS + "1 1 a p 2023-10-02 1 5\n2 1 a q 2023-10-02 1 5\n3 2 b p 2023-10-02T09:59 1 5"
+    rows = view(customers="customer_id\na\nb", events=events, order_items=items)
+    assert values(rows, "carts_left") == [[1], [1]]  # q a day later, p a minute later
+
+
 def test_use_is_summed_in_the_window(view):
     usage = (
         "line customer_id day module sessions minutes\n1 a 2023-10-01 x 2 10\n2 a 2023-01-01 y 9 9"
@@ -425,6 +473,21 @@ def test_the_last_complaint_counts_with_the_time_to_its_answer(view):
     columns = ["tickets", "complaints", "praises", "open_tickets", "last_complaint_hours",
                "response_hours", "resolution_hours"]  # fmt: skip
     assert values(rows, *columns) == [[3, 2, 1, 2, 30.0, 15.5, 10.0]]
+
+
+def test_a_time_before_the_case_was_opened_is_no_time_and_the_case_is_closed(view):
+    tickets = (
+        TICKETS
+        + """
+    1 T1 a 2023-10-02T10:00 2023-10-02T08:00 2023-10-02T09:00 complaint x
+    2 T2 a 2023-10-01T10:00 2023-10-01T12:00 2023-10-01T14:00 enquiry x
+    3 T3 b 2023-10-02T10:00 2023-10-02T08:00 - complaint x
+    """
+    )
+    rows = view(customers="customer_id\na\nb", tickets=tickets)
+    columns = ["tickets", "open_tickets", "response_hours", "resolution_hours",
+               "last_complaint_hours"]  # fmt: skip
+    assert values(rows, *columns) == [[2, 0, 2.0, 4.0, None], [1, 1, None, None, None]]
 
 
 def test_the_last_nps_answer_counts_and_other_questions_are_averaged(view):
@@ -625,3 +688,34 @@ def test_a_number_of_few_customers_is_not_told(con, tables):
     used = pd.DataFrame({"customer_id": ["a"], "road": ["purchase"], "channel": ["web"],
                          "times": [1], "spend": [900.0]})  # fmt: skip
     assert profiles.roads(used, some)[["customers", "kept_sales"]].isna().all(axis=None)
+
+
+def people(**columns) -> pd.DataFrame:
+    """Customers of the page: nothing known of them but what is given."""
+    size = len(next(iter(columns.values())))
+    plain = {c.name: [None] * size for c in TABLES["features/profiles"].columns}
+    zero = {name: [0] * size for name in ("open_tickets", "carts_left", "orders", "visit_days")}
+    no = {name: [False] * size for name in ("is_omo", "may_market")}
+    money = {"spend": [10.0] * size, "channels": [1] * size}
+    return pd.DataFrame(plain | zero | no | money | columns)
+
+
+@pytest.mark.parametrize(("both", "told"), [(1, False), (29, False), (10, True), (0, True)])
+def test_several_channels_of_few_customers_are_not_told(both, told):
+    acts = profiles.departments(people(channels=[2] * both + [1] * (30 - both)))
+    assert (acts["both_share"] is not None) == told
+    assert (acts["both_spend_share"] is not None) == told
+    for omo in (None, 0, 12):
+        text = profiles.channel_note(acts | {"omo": omo})
+        assert told or "both_" not in text
+
+
+@pytest.mark.parametrize(("ages", "median"), [([], None), ([30], None), ([30] * 5, 30.0)])
+def test_a_median_of_few_ages_is_not_told(ages, median):
+    some = people(age=ages + [None] * (30 - len(ages)), gender=["male"] * 30)
+    some = some.astype({"age": "float64"})
+    assert profiles.people_facts(some, least=5)["median_age"] == median
+    assert ("{median_age" in profiles.people_note(some, least=5)) == (median is not None)
+    assert "{least}" in profiles.people_note(some, least=5)
+    nothing = some.assign(gender=None, age=float("nan"))
+    assert profiles.people_note(nothing, least=5).startswith("No file")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_engine import found, literal
 
-from crm import engine, segments
+from crm import engine, segments, wording
 from crm.tables import check
 
 AS_OF = date(2023, 10, 31)
@@ -65,6 +65,11 @@ def test_what_comes_back_takes_its_sale_and_its_cost_away(worth):
 )
 def test_the_window_of_profit_holds_exactly_its_days(worth, day, sales):
     assert [row[1] for row in worth(f"1 o a {day} mug 2 20")] == sales
+
+
+def test_a_cost_booked_after_the_day_is_not_known_yet(worth):
+    costs = "2023-10-31 shipping - o - 3\n2023-11-01 shipping - o - 4\n2023-11-01 service - - a 5"
+    assert worth("1 o a 2023-10-01 mug 2 20", costs) == [("a", 20.0, 17.0, None)]
 
 
 def test_without_costs_profit_is_unknown_and_not_all_of_sales(worth):
@@ -143,6 +148,11 @@ def test_value_is_the_tier_and_whether_there_is_profit():
     ]  # fmt: skip
 
 
+def test_no_profit_is_never_called_high_even_where_nobody_gains():
+    made = settled(tagged(age=[1] * 2), profit=[0.0, -5.0])
+    assert made["value"].tolist() == ["general, no profit"] * 2
+
+
 def test_behaviour_is_frequency_channel_and_loyalty():
     made = settled(tagged(purchase_channel=["web", None], loyalty=["loyal", "inactive"]))
     assert made["behaviour"].tolist() == [
@@ -194,6 +204,48 @@ def test_any_columns_can_be_crossed_and_a_wrong_one_is_named():
         segments.cross(made, by=["x"])
 
 
+def test_a_missing_value_is_a_cell_named_unknown_and_can_be_the_one_to_begin_with():
+    every = crossing({("a", "u"): 6, ("b", "u"): 12}).assign(silent=[True, False] * 9)
+    for known in ("u", 1.5):
+        some = every.assign(y=[known] * 6 + [None] * 12, may_contact=every["x"] == "b")
+        cells = segments.cross(some, by=["x", "y"])
+        assert cells[["x", "y", "customers"]].astype("str").values.tolist() == [
+            ["a", str(known), "6"], ["b", "unknown", "12"]
+        ]  # fmt: skip
+        assert segments.quietest(some, cells, ["x", "y"]) == {
+            "quiet_cell": "b × unknown", "quiet_spend": 60.0, "quiet_contacts": 12
+        }  # fmt: skip
+
+
+def test_the_cell_to_begin_with_is_chosen_by_what_the_silent_spent():
+    every = crossing({("a", "u"): 10, ("b", "u"): 10}).assign(
+        silent=([True] * 5 + [False] * 5) * 2,
+        spend=[1.0] * 5 + [100.0] * 5 + [20.0] * 5 + [30.0] * 5,
+        may_contact=True,
+    )
+    cells = segments.cross(every, by=["x", "y"])
+    assert cells["silent_spend"].tolist() == [5.0, 100.0]
+    assert segments.quietest(every, cells, ["x", "y"]) == {
+        "quiet_cell": "b × u", "quiet_spend": 100.0, "quiet_contacts": 10
+    }  # fmt: skip
+
+
+def test_the_silent_are_hidden_where_they_or_the_others_are_few():
+    every = crossing({("a", ""): 10, ("b", ""): 10, ("c", ""): 10})
+    few = [True] + [False] * 9
+    every = every.assign(silent=[*few, *few[1:], True, *[not one for one in few]])
+    made = segments.summarise(every, "x")
+    assert made["customers"].tolist() == [10, 10, 10]
+    assert made[["silent_share", "silent_spend"]].isna().all(axis=None)
+
+
+def test_the_customers_of_a_cell_of_numbers_are_found():
+    every = crossing({(1, 10): 10, (2, 10): 12}).assign(silent=[True, False] * 11)
+    every = every.astype({"x": "int64", "y": "int64"}).assign(may_contact=True)
+    found = segments.quietest(every, segments.cross(every, by=["x", "y"]), ["x", "y"])
+    assert found == {"quiet_cell": "2 × 10", "quiet_spend": 60.0, "quiet_contacts": 12}
+
+
 def test_cells_of_few_customers_are_hidden_and_so_is_what_would_give_them_away():
     counts = {("a", "u"): 4, ("a", "v"): 9, ("a", "w"): 20, ("b", "u"): 9, ("b", "v"): 8,
               ("b", "w"): 30}  # fmt: skip
@@ -201,7 +253,7 @@ def test_cells_of_few_customers_are_hidden_and_so_is_what_would_give_them_away()
     hidden = made[made["customers"].isna()]
     assert {("a", "u"), ("b", "u")} <= set(hidden[["x", "y"]].itertuples(index=False, name=None))
     assert len(hidden) == 4  # two in each line
-    assert hidden[["spend", "silent_share"]].isna().all(axis=None)
+    assert hidden[["spend", "silent_share", "silent_spend"]].isna().all(axis=None)
 
 
 # --- cards (TAG-22, TAG-30, TAG-33)
@@ -245,7 +297,7 @@ def test_what_few_share_is_not_told():
 
 
 def test_the_cell_to_begin_with_has_most_spend_among_the_silent_and_counts_permissions():
-    every = crossing({("a", "u"): 5, ("b", "u"): 10})
+    every = crossing({("a", "u"): 5, ("b", "u"): 10}).assign(silent=True)
     permits = pd.DataFrame(
         {"customer_id": every["customer_id"], "purpose": "marketing",
          "allowed": every.index % 2 == 0}
@@ -253,6 +305,39 @@ def test_the_cell_to_begin_with_has_most_spend_among_the_silent_and_counts_permi
     every = segments.addressable(every, permits)
     cells = segments.cross(every, by=["x", "y"])
     assert segments.quietest(every, cells, ["x", "y"], least=1) == {
-        "quiet_cell": "a × u", "quiet_spend": 10.0, "quiet_contacts": 3
+        "quiet_cell": "b × u", "quiet_spend": 100.0, "quiet_contacts": 5
     }  # fmt: skip
-    assert segments.quietest(every, cells, ["x", "y"])["quiet_contacts"] is None  # too few to tell
+    some = segments.quietest(every, cells, ["x", "y"], least=6)
+    assert some["quiet_contacts"] is None  # too few to tell
+
+
+# --- what is said
+
+
+@pytest.mark.parametrize("high", [1, 29])
+def test_what_few_bring_is_neither_a_number_nor_in_a_sentence(high):
+    people = tagged(age=[30] * 30, customer_type=["churned"] * high + ["old"] * (30 - high))
+    tiers = ["high value"] * high + ["general"] * (30 - high)
+    made = settled(people, tiers=tiers, profit=[5.0] * 30, needs=[("c0", "tea", None)])
+    worth = pd.DataFrame({"customer_id": ["c0"], "sales": [9.0], "costed": [9.0]})
+    found = segments.facts(made, worth, least=5)
+    assert (found["best"], found["best_profit_share"]) == (None, None)
+    assert segments.facts(made, worth, least=1)["best"] == high
+    assert (found["silent_share"], found["need_unknown"]) == (None, None)
+    notes = (segments.answer, segments.value_title, segments.need_note)
+    for costed in (1.0, 0.0):
+        for note in notes:
+            text = note(found | {"costed_share": costed})
+            assert not [key for key in wording.keys(text) if found[key] is None], text
+
+
+def test_what_many_bring_is_told_in_full():
+    people = tagged(age=[30] * 30, customer_type=["churned"] * 10 + ["old"] * 20)
+    tiers = ["high value"] * 6 + ["general"] * 24
+    made = settled(people, tiers=tiers, profit=[5.0] * 30)
+    worth = pd.DataFrame({"customer_id": ["c0"], "sales": [9.0], "costed": [9.0]})
+    found = segments.facts(made, worth, least=5)
+    assert (found["best"], found["best_profit_share"]) == (6, 0.2)
+    told = {"best", "best_profit_share", "profit", "silent_share"}
+    assert set(wording.keys(segments.answer(found))) == told
+    assert set(wording.keys(segments.value_title(found))) == {"best", "customers"}

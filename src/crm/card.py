@@ -10,8 +10,10 @@ import json
 import re
 from pathlib import Path
 
+import ibis
+
 from crm import engine, vault
-from crm.project import load_params, load_specs, read_yaml, settings
+from crm.project import Spec, load_params, load_specs, read_yaml, settings
 from crm.tables import PROFILE
 
 PURPOSE = "customer card"
@@ -55,7 +57,7 @@ def read(root: Path, customer_id: str) -> dict:
     return {
         "id": customer_id,
         "run": json.loads((root / RUN_FILE).read_text(encoding="utf-8")),
-        "contact": _contact(root, con, root / specs["ingest"].out("vault/customers"), keys),
+        "contact": _contact(root, con, specs["ingest"], keys),
         "features": {
             dimension: {c.name: found[0][c.name] for c in columns if _says(found[0][c.name])}
             for dimension, columns in PROFILE.items()
@@ -66,21 +68,33 @@ def read(root: Path, customer_id: str) -> dict:
     }
 
 
-def _contact(root: Path, con, path: Path, keys: list[str]) -> dict[str, str]:
+def newest_first(records: ibis.Table, staged: ibis.Table) -> ibis.Table:
+    """Records of the vault, the last changed first (ING-25); of one day, the last line first.
+
+    When a record was changed stands in `staged/customers`; one without a day comes last.
+    """
+    days = staged.select("line", "updated_on")
+    dated = records.left_join(days, "line").drop("line_right")
+    return dated.order_by(ibis.desc("updated_on"), ibis.desc("line"))
+
+
+def _contact(root: Path, con, ingest: Spec, keys: list[str]) -> dict[str, str]:
     """Name and phone of the newest record that has them, masked; leaves a line in the log."""
     params = load_params(root)
     folder = root / "data/sources" / settings(params)["source"]
     is_public = read_yaml(folder / "mapping.yaml").get("public") is True
     found = vault.keys(folder, public=is_public)
     vault.check_fingerprints(found, params.get("vault", {}))
-    table = engine.scan(con, path)
-    records = engine.frame(con, table.filter(table.customer_key.isin(keys)).order_by("line"))
+    names = ("vault/customers", "staged/customers")
+    table, staged = (engine.scan(con, root / ingest.out(name)) for name in names)
+    theirs = newest_first(table.filter(table.customer_key.isin(keys)), staged)
+    records = engine.frame(con, theirs)
     fields = [f"customers.{name}" for name in SHOWN]
     vault.log(root, by="card", fields=fields, purpose=PURPOSE, rows=len(records))
     masks = {"name": vault.mask_name, "phone": vault.mask_phone}
     shown = {}
     for name in SHOWN:
-        values = records[name].dropna().tolist()[-1:]
+        values = records[name].dropna().tolist()[:1]
         plain = vault.decrypt(values, key=found.encryption, context=f"vault/customers.{name}")
         shown[name] = masks[name](plain[0] if plain else None)
     return shown

@@ -201,19 +201,24 @@ def by_ground(stand: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
 
 
 def changes(consents: ibis.Table, *, as_of: date, recent_days: int = 90) -> ibis.Table:
-    """One purpose: customers who said no after a yes, and yes after a no, in the last days."""
+    """One purpose: customers who said no after a yes, and yes after a no, in the last days.
+
+    Of two statements at one time the refusal counts, and neither changes the other.
+    """
     import ibis
     from ibis import _
 
     said = consents.filter(_.at.date() <= as_of, _.customer_id.notnull())
-    before = ibis.window(
-        group_by=["customer_id", "purpose"], order_by=["at", ibis.desc("granted")]
-    )
+    said = said.group_by("customer_id", "purpose", "at").agg(granted=_.granted.min())  # no < yes
+    before = ibis.window(group_by=["customer_id", "purpose"], order_by="at")
     first = as_of - timedelta(days=recent_days - 1)
     recent = said.mutate(earlier=_.granted.lag().over(before)).filter(_.at.date() >= first)
+    moves = {"withdrawn": ("yes", "no"), "given_again": ("no", "yes")}
     return recent.group_by("purpose").agg(
-        withdrawn=((_.earlier == "yes") & (_.granted == "no")).sum().fill_null(0),
-        given_again=((_.earlier == "no") & (_.granted == "yes")).sum().fill_null(0),
+        **{
+            name: _.customer_id.nunique(where=(_.earlier == then) & (_.granted == now))
+            for name, (then, now) in moves.items()
+        }
     )
 
 
@@ -227,18 +232,35 @@ def change_facts(changes: pd.DataFrame, *, least: int = 5) -> dict:
 
 
 def answer(found: dict) -> str:
-    """The sentence that opens the page."""
-    if not found["statements"] and found["marketing_permitted"]:
+    """The sentence that opens the page; a number that is None is of few customers, not of none."""
+    permitted = found["marketing_permitted"]
+    if not found["statements"] and permitted is None:
+        return (
+            "**No file brings statements of customers, and these are too few customers to "
+            "count.** Who of them may be addressed hangs on the legal basis that the mapping "
+            "declares."
+        )
+    if not found["statements"] and permitted == 0:
+        return (
+            "**Nobody may be addressed yet.** No file brings statements of customers, and the "
+            "mapping declares no legal basis for marketing. Every list stays empty."
+        )
+    if not found["statements"]:
         return (
             "**No file brings statements of customers.** What permits an analysis or a list here "
             "is the legal basis that the mapping of the source declares: "
             "{marketing_permitted} of {customers} customer[s] may be addressed on that ground, "
             "until one of them refuses."
         )
-    if not found["statements"]:
+    if permitted is None:
         return (
-            "**Nobody may be addressed yet.** No file brings statements of customers, and the "
-            "mapping declares no legal basis for marketing. Every list stays empty."
+            "**How many of {customers} customer[s] may be addressed is not told**: the answers of "
+            "a few could be worked out from it. Lists hold those who may be, nobody else."
+        )
+    if None in (found["analysis_share"], found["marketing_refused"], found["marketing_silent"]):
+        return (
+            "**{marketing_permitted} of {customers} customer[s] ({marketing_share:pct}) may be "
+            "addressed.** Of the other answers some are those of a few customers."
         )
     return (
         "**{marketing_permitted} of {customers} customer[s] ({marketing_share:pct}) may be "
@@ -247,21 +269,35 @@ def answer(found: dict) -> str:
     )
 
 
+def stand_title(found: dict) -> str:
+    """The finding of the chart of grounds."""
+    if found["marketing_permitted"] is None:
+        return "Who may be addressed, and on what ground; too few to say how many"
+    return "{marketing_permitted} of {customers} customer[s] may be addressed"
+
+
 def action(found: dict) -> str:
-    """What to do about permissions."""
-    if found["marketing_silent"] and found["statements"]:
-        return (
-            "**Ask the {marketing_silent} customer[s] who never answered** about marketing, at "
-            "the next service contact or purchase; until then no list holds those of them without "
-            "a legal basis. Take the {marketing_refused} who refused out of every tool that sends "
-            "messages."
-        )
+    """What to do about permissions; a number that is None is of few customers, not of none."""
     if not found["statements"]:
         return (
             "**Bring the record of consents** (table `consents` in the mapping), so that refusals "
             "are known before anybody is written to; a legal basis covers only who did not refuse."
         )
-    return "Everybody was asked. Keep the record up to date: the last statement counts."
+    if found["marketing_silent"] == 0:
+        return "Everybody was asked. Keep the record up to date: the last statement counts."
+    if None in (found["marketing_silent"], found["marketing_refused"]):
+        return (
+            "**Ask those who never answered** about marketing, at the next service contact or "
+            "purchase; until then no list holds those of them without a legal basis. Take those "
+            "who refused out of every tool that sends messages. Some of these groups are of a few "
+            "customers, so no number is given."
+        )
+    return (
+        "**Ask the {marketing_silent} customer[s] who never answered** about marketing, at "
+        "the next service contact or purchase; until then no list holds those of them without "
+        "a legal basis. Take the {marketing_refused} who refused out of every tool that sends "
+        "messages."
+    )
 
 
 def waiting_facts(waiting: pd.DataFrame, *, least: int = 5) -> dict:
@@ -283,6 +319,22 @@ def change_note(found: dict) -> str:
     """How many changed their minds, if statements are recorded at all."""
     if not found["statements"]:
         return "Without statements nobody can have changed their mind."
+    withdrawn, given_again = found["withdrawn"], found["given_again"]
+    if withdrawn is None and given_again is None:
+        return (
+            "In the last {recent_days:days} a few customers withdrew consent to marketing, and a "
+            "few gave it again."
+        )
+    if withdrawn is None:
+        return (
+            "In the last {recent_days:days} a few customers withdrew consent to marketing; "
+            "{given_again} gave it again."
+        )
+    if given_again is None:
+        return (
+            "In the last {recent_days:days} {withdrawn} customer[s] withdrew consent to "
+            "marketing, and a few gave it again."
+        )
     return (
         "In the last {recent_days:days} {withdrawn} customer[s] withdrew consent to marketing and "
         "{given_again} gave it again."

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 AVERAGES = ("order_value", "window_order_value", "margin")  # money that is empty, not 0
 CHANGING = ("province", "city", "industry", "contract_status", "assets", "points")
+DAY = 24 * 60 * 60  # seconds
 OLDEST = 110  # years; an older customer has a placeholder for a birth date
 VISITS = {
     "views": "view",
@@ -45,6 +46,7 @@ VISITS = {
     "logins": "login",
 }
 UNKNOWN = "unknown"  # a channel that the source does not name
+GOODS = "goods"  # the kind of cost that is of one unit of a product
 NPS = "nps"  # the instrument that asks whether one would recommend
 FACTS = ("customers", "orders", "order_items", "returns", "products", "finance", "discounts",
          "points", "events", "usage", "interactions", "campaign_contacts", "touchpoints", "traits",
@@ -424,8 +426,8 @@ def given_back(returns: ibis.Table, finance: ibis.Table, *, as_of: date) -> ibis
 
 
 def costs(finance: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One cost of one product and the days for which it holds, `since` and before `until`."""
-    known = finance.filter(_.product_id.notnull(), _.day <= as_of)
+    """One cost of goods of one product and the days for which it holds, `since` to `until`."""
+    known = finance.filter(_.kind == GOODS, _.product_id.notnull(), _.day <= as_of)
     last = known.mutate(place=_place(["product_id", "day"], [ibis.desc("line")]))
     last = last.filter(_.place == 0)
     after = last.day.lead().over(ibis.window(group_by="product_id", order_by="day"))
@@ -506,23 +508,38 @@ def omo(
     omo_days: int = 30,
     stores: list[str] = ("store",),
 ) -> ibis.Table:
-    """One customer with a store purchase within `omo_days` after a visit online (C360-06)."""
+    """One customer with a store purchase within `omo_days` after a visit online (C360-06).
+
+    A purchase of which only the day is known follows all visits of that day.
+    """
     seen = _past(events, "at", as_of).select("customer_id", "at")
     sold = placed.filter(_.stands, _.channel.isin(list(stores)))
-    pairs = sold.asof_join(seen, on=sold.ordered_at > seen.at, predicates="customer_id")
+    sold = sold.mutate(by=_latest(sold.ordered_at))
+    pairs = sold.asof_join(seen, on=sold.by > seen.at, predicates="customer_id")
     since = pairs.ordered_at - ibis.interval(days=omo_days)
     hits = pairs.filter(pairs.at > since).group_by("customer_id")
     return hits.agg(omo_orders=_.count(), is_omo=_.count() > 0)
 
 
 def balances(points: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One customer: points left after the last movement, or the sum of all if it does not say."""
-    moved = _past(points, "at", as_of)
-    last = moved.mutate(
-        place=_place(["customer_id"], [ibis.desc("at"), ibis.desc("line")]),
-        whole=moved.change.sum().over(ibis.window(group_by="customer_id")),
-    ).filter(_.place == 0)
-    return last.select("customer_id", points=_.balance.fill_null(_.whole))
+    """One customer: points on all their accounts together (C360-03).
+
+    A movement does not say on which account it was, so the last balance is that of one account:
+    what is left is the sum of the changes, and what the first balance says was there before, as
+    the record may begin later than the account. Without balances, changes are summed from
+    nothing; where nothing ever changes, a source gives balances alone, and the last one counts.
+    A movement that the record lacks is missing here, too.
+    """
+    ways = {"first": ["at", "line"], "last": [ibis.desc("at"), ibis.desc("line")]}
+    places = {name: _place(["customer_id"], order) for name, order in ways.items()}
+    sums = _past(points, "at", as_of).mutate(**places).group_by("customer_id").agg(
+        moved=_.change.abs().sum(),
+        change=_.change.sum(),
+        before=(_.balance - _.change).sum(where=_.first == 0),
+        after=_.balance.sum(where=_.last == 0),
+    )  # fmt: skip
+    told = ibis.ifelse(sums.moved > 0, sums.change + sums.before.fill_null(0), sums.after)
+    return sums.select("customer_id", points=told)
 
 
 # ---- blocks: behaviour -------------------------------------------------------------------------
@@ -547,12 +564,15 @@ def visits(events: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
 
 
 def carts_left(events: ibis.Table, items: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
-    """One customer: products put into the cart in the window and not bought by the day."""
+    """One customer: products put into the cart in the window and not bought by the day.
+
+    A purchase of which only the day is known follows all carts of that day.
+    """
     put = _within(events, "at", as_of, start).filter(_.kind == "cart", _.product_id.notnull())
     put = put.group_by("customer_id", "product_id").agg(at=_.at.max())
     sold = _past(items, "ordered_at", as_of).filter(_.ordered_at.date() > start)
     same = [put.customer_id == sold.customer_id, put.product_id == sold.product_id,
-            put.at <= sold.ordered_at]  # fmt: skip
+            put.at <= _latest(sold.ordered_at)]  # fmt: skip
     return put.anti_join(sold, same).group_by("customer_id").agg(carts_left=_.count())
 
 
@@ -619,10 +639,12 @@ def advertising(
 def service(tickets: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
     """One customer with cases: how many of each kind, how long they took, the last complaint.
 
-    An answer or an end after the day has not happened yet.
+    An answer or an end after the day has not happened yet. One before the case was opened has
+    happened, but at which time is not known: the case is closed and counts in no mean.
     """
     opened = _past(tickets, "opened_at", as_of)
     t = opened.mutate(
+        is_over=(opened.resolved_at.date() <= as_of).fill_null(False),
         answered=_seconds(opened.opened_at, opened.first_response_at, as_of),
         ended=_seconds(opened.opened_at, opened.resolved_at, as_of),
     )
@@ -631,7 +653,7 @@ def service(tickets: ibis.Table, *, as_of: date, start: date) -> ibis.Table:
     done = t.group_by("customer_id").agg(
         tickets=_.count(),
         window_tickets=(t.opened_at.date() > start).sum(),
-        open_tickets=_.ended.isnull().sum(),
+        open_tickets=(~_.is_over).sum(),
         response_hours=_hours(t.answered.sum(), t.answered.count()),
         resolution_hours=_hours(t.ended.sum(), t.ended.count()),
         last_complaint_on=t.opened_at.date().max(where=t.kind == "complaint"),
@@ -894,7 +916,8 @@ def facts(profiles: pd.DataFrame, known: pd.DataFrame, *, least: int = 5) -> dic
 def departments(known: pd.DataFrame, *, least: int = 5) -> dict:
     """Metrics of what each department can do now: whom it concerns, and who may be addressed.
 
-    A number of few customers is empty, and so is the money of such.
+    A number of few customers is empty, and so is the money of such. Of those who use several
+    channels the share is empty, too, where all but a few do.
     """
     may = known["may_market"]
     groups = {
@@ -910,12 +933,13 @@ def departments(known: pd.DataFrame, *, least: int = 5) -> dict:
             found[f"{name}_permitted"] = disclosure.few(int((who & may).sum()), least)
     spend, both = known["spend"], known["channels"] > 1
     told = {name: found[name] is not None for name in groups}
+    both_share = _rare(both, least)
     return found | {
         "waiting_spend": float(spend[groups["waiting"]].sum()) if told["waiting"] else None,
         "left_products": int(known["carts_left"].sum()) if told["left"] else None,
         "omo_spend_share": _part(spend, groups["omo"]) if told["omo"] else None,
-        "both_share": float(both.mean()) if len(known) else 0.0,
-        "both_spend_share": _part(spend, both),
+        "both_share": both_share,
+        "both_spend_share": None if both_share is None else _part(spend, both),
     }
 
 
@@ -945,6 +969,14 @@ def dimension_title(found: dict) -> str:
 
 def channel_note(found: dict) -> str:
     """What several channels are worth."""
+    if found["both_share"] is None and not found["omo"]:
+        return "A few customers bought through several channels, or all but a few."
+    if found["both_share"] is None:
+        return (
+            "A few customers bought through several channels, or all but a few. {omo} customer[s] "
+            "bought in a store within {omo_days:days} after a visit online, and bring "
+            "{omo_spend_share:pct} of spend."
+        )
     if not found["both_share"]:
         return "No customer is known to have bought through more than one channel."
     if not found["omo"]:
@@ -1028,10 +1060,15 @@ def sales_note(found: dict) -> str:
     )
 
 
-def people_note(known: pd.DataFrame) -> str:
+def people_note(known: pd.DataFrame, *, least: int) -> str:
     """The sentence above the tables of age, gender and region."""
     if not _has(known["age"]).any() and not _has(known["gender"]).any():
         return "No file says how old customers are, or of which gender or region."
+    if people_facts(known, least=least)["median_age"] is None:
+        return (
+            "Of too few customers the birth date is known to say how old they are. Cells of fewer "
+            "than {least} customer[s] are hidden."
+        )
     return (
         "Half of the customers whose birth date is known are {median_age:int} or younger. "
         "Cells of fewer than {least} customer[s] are hidden."
@@ -1039,9 +1076,10 @@ def people_note(known: pd.DataFrame) -> str:
 
 
 def people_facts(known: pd.DataFrame, *, least: int) -> dict:
-    """Metrics of who the customers are."""
-    age = known["age"].median()
-    return {"median_age": None if age != age else float(age), "least": least}
+    """Metrics of who the customers are; no age where it is known of few."""
+    ages = known["age"].dropna()
+    is_told = bool(disclosure.few(len(ages), least))
+    return {"median_age": float(ages.median()) if is_told else None, "least": least}
 
 
 def structure(
@@ -1194,8 +1232,18 @@ def _hours(seconds, number) -> ibis.Column:
 
 
 def _seconds(start: ibis.Column, end: ibis.Column, as_of: date) -> ibis.Column:
-    """Whole seconds from start to end; empty if the end lies after the day, or is not known."""
-    return ibis.ifelse(end.date() <= as_of, end.delta(start, unit="second"), None)
+    """Whole seconds from start to end; empty if the end lies after the day, or is not known.
+
+    An end before the start is a mistake of the record and says nothing of how long it took.
+    """
+    is_span = (end.date() <= as_of) & (end >= start)
+    return ibis.ifelse(is_span, end.delta(start, unit="second"), None)
+
+
+def _latest(time: ibis.Column) -> ibis.Column:
+    """The time; where only the day is known, which midnight means, the last second of the day."""
+    day = time.truncate("D")
+    return ibis.ifelse(time == day, day + ibis.interval(seconds=DAY - 1), time)
 
 
 def _months(day: ibis.Column, as_of: date) -> ibis.Column:

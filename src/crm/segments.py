@@ -227,19 +227,20 @@ def settled(segments: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(segments: pd.DataFrame, kind: str, *, least: int = 5) -> pd.DataFrame:
-    """One segment of one kind: customers, spend, profit if known, share of silent customers."""
+    """One segment of one kind: customers, spend, profit if known, the silent and their spend."""
     made = _cells(segments, [kind]).sort_values(
         ["customers", kind], ascending=[False, True], ignore_index=True
     )
-    return disclosure.suppress(made, by=[kind], least=least)
+    return _shown(made, [kind], least)
 
 
 def cross(
     segments: pd.DataFrame, *, by: list[str] = ("tier", "loyalty"), least: int = 5
 ) -> pd.DataFrame:
-    """One cell of two or more crossed columns: customers, spend, share of silent (TAG-28).
+    """One cell of two or more crossed columns: customers, spend, the silent (TAG-28).
 
-    Any columns of segments and tags may be crossed.
+    Any columns of segments and tags may be crossed; a value that is missing is called unknown.
+    Of the silent there are their share and their spend, where neither they nor the others are few.
 
     Raises
     ------
@@ -250,7 +251,7 @@ def cross(
     if odd or len(set(by)) < 2:
         found = f"{odd} is no column" if odd else f"{list(by)} names fewer than two columns"
         raise SegmentError(f"segments.cross.by: {found}; there are {sorted(segments.columns)}")
-    return disclosure.suppress(_cells(segments, list(by)), by=list(by), least=least)
+    return _shown(_cells(segments, list(by)), list(by), least)
 
 
 def cards(
@@ -306,24 +307,28 @@ order; most like 茶叶 best (100%); most buy through web (100%); 0% silent'
 
 
 def facts(segments: pd.DataFrame, worth: pd.DataFrame, *, least: int = 5) -> dict:
-    """Metrics of all segments: customers, kinds, profit, and how much of sales has a cost."""
+    """Metrics of all segments: customers, kinds, profit, and how much of sales has a cost.
+
+    What few customers share, or all but few, is None, and so is what they bring.
+    """
     worth = worth.sort_values("customer_id")
     sales, costed = float(worth["sales"].sum()), float(worth["costed"].sum())
-    best = segments["tier"] == "high value"
+    is_best = segments["tier"] == "high value"
+    best, brought = _many(is_best, least), float(segments.loc[is_best, "profit"].sum())
     profit = float(segments["profit"].sum())
     losses = disclosure.few(int((segments["profit"] < 0).sum()), least)
     return {
         "customers": len(segments),
         **{f"{kind}_kinds": int(segments[kind].nunique()) for kind in KINDS},
-        "need_unknown": float((segments["need"] == UNKNOWN).mean()) if len(segments) else 1.0,
-        "described": float((segments["age"] >= 0).mean()) if len(segments) else 0.0,
+        "need_unknown": _share(segments["need"] == UNKNOWN, least) if len(segments) else 1.0,
+        "described": _share(segments["age"] >= 0, least),
         "profit": profit,
         "costed_share": costed / sales if sales else 0.0,
         "losses": losses,
         "loss": None if losses is None else float(-segments["profit"].clip(upper=0).sum()),
-        "best": int(best.sum()),
-        "best_profit_share": float(segments.loc[best, "profit"].sum()) / profit if profit else 0.0,
-        "silent_share": float(segments["silent"].mean()) if len(segments) else 0.0,
+        "best": best,
+        "best_profit_share": None if best is None else brought / profit if profit else 0.0,
+        "silent_share": _share(segments["silent"], least),
     }
 
 
@@ -331,16 +336,39 @@ def answer(found: dict) -> str:
     """The sentence that opens the page."""
     if not found["customers"]:
         return "**No customer permits a profile, so there are no segments.**"
-    if not found["costed_share"]:
+    if found["best"] is None:
+        return (
+            "**A few customers are of high value, or all but a few**: too few to tell what they "
+            "bring."
+        )
+    is_told = found["silent_share"] is not None
+    if not found["costed_share"] and is_told:
         return (
             "**{best} of {customers} customer[s] [is|are] of high value**; {silent_share:pct} of "
             "all are silent. What customers are worth in profit is unknown: the source brings no "
             "costs."
         )
+    if not found["costed_share"]:
+        return (
+            "**{best} of {customers} customer[s] [is|are] of high value**. What customers are "
+            "worth in profit is unknown: the source brings no costs."
+        )
+    if not is_told:
+        return (
+            "**{best} customer[s] of high value [brings|bring] {best_profit_share:pct} of the "
+            "profit of {profit:money}** in the window."
+        )
     return (
         "**{best} customer[s] of high value [brings|bring] {best_profit_share:pct} of the profit "
         "of {profit:money}** in the window; {silent_share:pct} of all customers are silent."
     )
+
+
+def value_title(found: dict) -> str:
+    """The finding of the chart of value segments."""
+    if found["best"] is None:
+        return "A few customers are of high value, or all but a few"
+    return "{best} of {customers} customer[s] [is|are] of high value"
 
 
 def profit_note(found: dict) -> str:
@@ -364,6 +392,11 @@ def profit_note(found: dict) -> str:
 
 def need_note(found: dict) -> str:
     """What to do where the need is unknown (TAG-27)."""
+    if found["need_unknown"] is None:
+        return (
+            "**Marketing: ask one question** where the need is unknown; campaigns by need reach "
+            "nobody of these."
+        )
     if found["need_unknown"] == 1:
         return (
             "**Marketing: ask one question.** Nothing tells what any customer needs: no stated "
@@ -396,15 +429,13 @@ def quietest(
     segments: pd.DataFrame, cells: pd.DataFrame, by: list[str], *, least: int = 5
 ) -> dict:
     """Metrics of the shown cell with most spend among silent customers."""
-    open_ones = cells.dropna(subset=["customers", "spend", "silent_share"])
-    spend, share = (open_ones[name].astype("float64") for name in ("spend", "silent_share"))
-    lost = (spend * share).round(6)
-    if not len(open_ones) or not lost.max() > 0:
+    lost = cells["silent_spend"].dropna().astype("float64").round(6)
+    if not len(lost) or not lost.max() > 0:
         return {"quiet_cell": "", "quiet_spend": 0.0, "quiet_contacts": 0}
-    best = open_ones.loc[lost.idxmax()]
-    inside = (segments[by].astype("str") == best[by].astype("str")).all(axis=1)
+    names = cells[by].astype("str").loc[lost.idxmax()]  # as text: one row of numbers is all floats
+    inside = (_named(segments, by)[by].astype("str") == names).all(axis=1)
     return {
-        "quiet_cell": " × ".join(str(best[column]) for column in by),
+        "quiet_cell": " × ".join(names),
         "quiet_spend": float(lost.max()),
         "quiet_contacts": disclosure.few(int((inside & segments["may_contact"]).sum()), least),
     }
@@ -412,6 +443,19 @@ def quietest(
 
 class SegmentError(ValueError):
     """A parameter of this analysis cannot be used."""
+
+
+def _many(which: pd.Series, least: int) -> int | None:
+    """How many customers are meant; None if these are few, or those who are left."""
+    number = int(which.sum())
+    hidden = None in (disclosure.few(n, least) for n in (number, len(which) - number))
+    return None if hidden else number
+
+
+def _share(which: pd.Series, least: int) -> float | None:
+    """The share of customers who are meant; None if these are few, or those who are left."""
+    number = _many(which, least)
+    return None if number is None else number / max(len(which), 1)
 
 
 def _within(rows: ibis.Table, day, as_of: date, days: int) -> ibis.Table:
@@ -423,9 +467,13 @@ def _within(rows: ibis.Table, day, as_of: date, days: int) -> ibis.Table:
 
 
 def _other_costs(sold: ibis.Table, finance: ibis.Table, as_of: date, days: int) -> ibis.Table:
-    """One customer: costs of the orders in the window, and of the customer in it."""
+    """One customer: costs of the orders in the window, and of the customer in it.
+
+    Of an order that counts is what was booked for it up to the day of the view.
+    """
     from ibis import _
 
+    finance = finance.filter(finance.day <= as_of)
     orders = sold.select("customer_id", "order_id").distinct()
     sent = finance.filter(_.order_id.notnull(), _.product_id.isnull()).select("order_id", "cost")
     sent = orders.inner_join(sent, "order_id").select("customer_id", "cost")
@@ -443,13 +491,33 @@ def _costed(lines: ibis.Table, finance: ibis.Table) -> ibis.Table:
     return lines.asof_join(units, on=lines.day >= units.day, predicates="product_id")
 
 
+def _named(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The segments with a name for every value of `by`: what is missing is unknown.
+
+    A column in which something is missing becomes text, whatever it holds.
+    """
+    gaps = [name for name in by if segments[name].isna().any()]
+    return segments.assign(**{n: segments[n].astype("str").fillna(UNKNOWN) for n in gaps})
+
+
 def _cells(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    groups = segments.groupby(by, observed=True, dropna=False, sort=True).agg(
+    quiet = segments["spend"].where(segments["silent"].astype("bool"), 0.0)
+    rows = _named(segments, by).assign(_quiet=quiet)
+    groups = rows.groupby(by, observed=True, sort=True).agg(
         customers=("customer_id", "size"), spend=("spend", "sum"),
         profit=("profit", lambda values: values.sum(min_count=1)), silent_share=("silent", "mean"),
+        silent_spend=("_quiet", "sum"),
     )  # fmt: skip
     made = groups.reset_index()
     return made if made["profit"].notna().any() else made.drop(columns="profit")
+
+
+def _shown(cells: pd.DataFrame, by: list[str], least: int) -> pd.DataFrame:
+    """The cells without small ones, nor the silent of a cell where they or the others are few."""
+    shown = disclosure.suppress(cells, by=by, least=least)
+    return disclosure.suppress_part(
+        shown, part="silent_share", by=by, hide=["silent_spend"], least=least
+    )
 
 
 def _descriptive(wide: pd.DataFrame) -> pd.Series:
@@ -473,7 +541,8 @@ def _value(wide: pd.DataFrame, top_share: float) -> pd.Series:
     profit = wide["profit"]
     gains = profit[profit > 0]
     limit = gains.quantile(1 - top_share, interpolation="higher") if len(gains) else 0.0
-    level = np.select([profit >= limit, profit > 0, profit <= 0], [", high profit", ", profit",
+    is_high = (profit >= limit) & (profit > 0)  # where nobody gains, no profit is high
+    level = np.select([is_high, profit > 0, profit <= 0], [", high profit", ", profit",
                       ", no profit"], "")  # fmt: skip
     tier = pd.Categorical(wide["tier"], TIERS).astype(object)
     return (pd.Series(tier, wide.index).fillna(UNKNOWN) + level).astype("str")

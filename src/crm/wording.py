@@ -109,6 +109,7 @@ FORMS = {  # column id: its form, where name and type do not tell
             "later_spend",
             "kept_sales",
             "profit",
+            "silent_spend",
         ),
         "money",
     ),
