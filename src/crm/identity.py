@@ -367,7 +367,9 @@ def weight_facts(weights: pd.DataFrame, found: dict) -> dict:
 def weight_note(found: dict) -> str:
     """Where the weights come from, and how many pairs they were put to."""
     if not found["records"]:
-        return "Nothing was compared here: these are the weights that are declared to begin with."
+        return (
+            "Nothing was compared here: the source tells nothing by which people could be alike."
+        )
     return (
         "{pairs} pair[s] of keys were worth a second look. What says most for one person is "
         "*{strongest:text}* ({strongest_bits:num} bits), what says most against it "

@@ -58,7 +58,7 @@ DIMENSIONS = tuple(name for name in PROFILE if name != "permission")  # C360-12
 SIGNS = {  # what may be known of a customer: dimension, feature that shows it, who collects it
     "gender": ("customer information", "gender", "sales"),
     "age": ("customer information", "age", "sales"),
-    "region": ("customer information", "province", "sales"),
+    "province": ("customer information", "province", "sales"),
     "industry": ("customer information", "industry", "sales"),
     "purchases": ("purchase history", "orders", "sales"),
     "category liked": ("purchase history", "top_category", "product"),
@@ -1063,7 +1063,7 @@ def sales_note(found: dict) -> str:
 def people_note(known: pd.DataFrame, *, least: int) -> str:
     """The sentence above the tables of age, gender and region."""
     if not _has(known["age"]).any() and not _has(known["gender"]).any():
-        return "No file says how old customers are, or of which gender or region."
+        return "No file says how old customers are, or of which gender or province."
     if people_facts(known, least=least)["median_age"] is None:
         return (
             "Of too few customers the birth date is known to say how old they are. Cells of fewer "
@@ -1357,6 +1357,8 @@ def _told(value, column: Column, currency: str) -> str:
 
 def _has(values: pd.Series) -> pd.Series:
     """Whether each customer has a value that says something: not empty, none, or unknown."""
+    if values.name in ("recency_days", "inactive_months"):  # none for who bought this very day
+        return values.notna() & (values >= 0)
     if values.dtype.kind in "if":
         return values.notna() & (values != 0)
     if values.dtype.kind == "b":

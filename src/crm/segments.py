@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from crm import disclosure
+from crm import disclosure, wording
 from crm.tables import TIERS, lookup
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ UNKNOWN = "unknown"
 KINDS = ("descriptive", "need", "value", "behaviour")  # TAG-24
 GOODS = "goods"  # the kind of cost that is of one unit of a product
 TOLD = 5  # values of a habit that fewer customers share are not named in a description (Q-41)
+HALF = 0.5
 USES = ("marketing", "recommendation", "care")  # of a profile (TAG-33)
 SUGGESTED = {  # (kind, what the segment begins with): one suggestion for each use
     ("value", "high value"): (
@@ -46,9 +47,9 @@ SUGGESTED = {  # (kind, what the segment begins with): one suggestion for each u
         "answer quickly when they ask",
     ),
     ("value", "at risk"): (
-        "return voucher without threshold",  # RPT-11
+        "return voucher to those who were called, a recall offer to the others",  # RPT-11
         "best sellers never bought before",
-        "call to learn the reason",
+        "call the valuable ones to learn the reason",
     ),
     ("value", "no purchase"): (
         "newcomer coupon",  # RPT-10
@@ -82,8 +83,8 @@ SUGGESTED = {  # (kind, what the segment begins with): one suggestion for each u
     ),
     ("need", "scene"): (
         "messages before the end of work",
-        "what is ready at once: snacks, drinks",
-        "deliver in the evening",
+        "what is ready at once",
+        "answer in the evening, too",
     ),
     ("need", UNKNOWN): (
         "ask in one question what they need",
@@ -106,9 +107,9 @@ SUGGESTED = {  # (kind, what the segment begins with): one suggestion for each u
         "telephone, and help in the store",
     ),
     ("descriptive", UNKNOWN): (
-        "ask for the year of birth, in return for points",
+        "ask in one question who buys: a household or a business",
         "best sellers of the preferred category",
-        "the channel they wrote through last",
+        "the channel they order through",
     ),
 }  # fmt: skip
 
@@ -261,27 +262,36 @@ def cards(
     least: int,
     young_to: int = 35,
     old_from: int = 56,
+    currency: str = "",
 ) -> pd.DataFrame:
     """One segment that may be shown: what it is like, and what to do (TAG-22).
 
     One suggestion each for marketing, recommendation and care (TAG-33); those of descriptive
-    segments go by the median age, up to `young_to` and from `old_from` (TAG-30).
+    segments go by the median age, up to `young_to` and from `old_from` (TAG-30). A suggestion
+    that needs the preferred category gives way where hardly anybody has one; where all buy
+    through one channel, it is not told again on each card.
     """
+    one_channel = segments["purchase_channel"].nunique() < 2
     open_ones = summarise(segments, kind, least=least)
     open_ones = set(open_ones.loc[open_ones["customers"].notna(), kind])
     rows = []
     for name, group in segments.groupby(kind, sort=True):
         if name in open_ones:
             begins = _begins(kind, str(name), group, young_to, old_from)
-            told = zip(USES, SUGGESTED[(kind, begins)], strict=True)
+            known = group["top_category"].notna().mean() >= HALF
+            ideas = [
+                what if known else _without_category(what) for what in SUGGESTED[(kind, begins)]
+            ]
+            told = zip(USES, ideas, strict=True)
             advice = "; ".join(f"{use}: {what}" for use, what in told)
             size = f"{len(group):,} customer{'s' * (len(group) != 1)}"
-            rows.append((len(group), name, f"{size}: {describe(group)}", advice))
+            shown = group.assign(purchase_channel=None) if one_channel else group
+            rows.append((len(group), name, f"{size}: {describe(shown, currency)}", advice))
     rows = [row[1:] for row in sorted(rows, key=lambda row: (-row[0], row[1]))]
     return pd.DataFrame(rows, columns=["segment", "what_they_are_like", "what_to_do"])
 
 
-def describe(group: pd.DataFrame) -> str:
+def describe(group: pd.DataFrame, currency: str = "") -> str:
     """What the customers of a segment are like: gender, age and habits in one sentence (TAG-22).
 
     Examples
@@ -289,15 +299,16 @@ def describe(group: pd.DataFrame) -> str:
     >>> group = pd.DataFrame({"gender": ["female"] * 5, "age": [30] * 5, "freq_90d": [2] * 5,
     ...     "spend_90d": [100.0] * 5, "top_category": ["茶叶"] * 5, "silent": [False] * 5,
     ...     "purchase_channel": ["web"] * 5})
-    >>> describe(group)
-    'all female, half of them up to 30 years old; 2.0 purchases in the window on average, 50 an \
+    >>> describe(group, "CNY")
+    'all female, half of them up to 30 years old; 2.0 purchases in the window on average, ¥50 an \
 order; most like 茶叶 best (100%); most buy through web (100%); 0% silent'
     """
     parts = [", ".join(part for part in (_gender(group), _years(group)) if part)]
     orders = float(group["freq_90d"].mean())
     if orders:
         per = group["spend_90d"].sum() / group["freq_90d"].sum()
-        parts.append(f"{orders:.1f} purchases in the window on average, {per:,.0f} an order")
+        money = wording.form(per, "money", currency)
+        parts.append(f"{orders:.1f} purchases in the window on average, {money} an order")
     else:
         parts.append("no purchase in the window")
     parts.append(_most(group["top_category"], "most like {} best"))
@@ -380,7 +391,7 @@ def profit_note(found: dict) -> str:
         )
     if not found["losses"]:
         return (
-            "**Finance: nothing to stop.** Hardly a customer costs more than they bring; "
+            "Finance: nothing to stop. Hardly a customer costs more than they bring; "
             "{costed_share:pct} of sales have a cost. Discounts are not among the costs."
         )
     return (
@@ -414,14 +425,15 @@ def cell_note(found: dict) -> str:
         return "No cell of the crossed table is large enough to act on."
     if not found["quiet_contacts"]:
         return (
-            "**Marketing: ask for permission first.** Most spend among customers who fell silent "
-            "lies in the cell {quiet_cell}, {quiet_spend:money}; hardly anybody in it may be "
-            "addressed."
+            "**Marketing: ask for permission first.** Of the groups crossed here, customers who "
+            "fell silent spent most, {quiet_spend:money}, in {quiet_cell}; hardly anybody there "
+            "may be addressed."
         )
     return (
-        "**Marketing: begin with the cell {quiet_cell}**: of all cells not of few customers it "
-        "has most spend among customers who fell silent, {quiet_spend:money}. {quiet_contacts} "
-        "customer[s] in it may be addressed; nobody else goes on the list."
+        "**Marketing: begin with {quiet_cell}**: of the groups crossed here it is where "
+        "customers who fell silent once spent most, {quiet_spend:money}. {quiet_contacts} "
+        "customer[s] there may be addressed; nobody else goes on the list. The largest sum is not "
+        "the largest per head: the table tells both."
     )
 
 
@@ -439,6 +451,12 @@ def quietest(
         "quiet_spend": float(lost.max()),
         "quiet_contacts": disclosure.few(int((inside & segments["may_contact"]).sum()), least),
     }
+
+
+def _without_category(suggestion: str) -> str:
+    """A suggestion for customers whose preferred category is not known."""
+    without = suggestion.replace("best sellers of the preferred category", "best sellers of all")
+    return without.replace("the finest of the preferred category", "the finest of what they buy")
 
 
 class SegmentError(ValueError):
