@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_engine import found, literal
 
-from crm import engine, segments, wording
+from crm import disclosure, engine, segments, wording
 from crm.tables import check
 
 AS_OF = date(2023, 10, 31)
@@ -205,12 +205,12 @@ def test_any_columns_can_be_crossed_and_a_wrong_one_is_named():
 
 
 def test_a_missing_value_is_a_cell_named_unknown_and_can_be_the_one_to_begin_with():
-    every = crossing({("a", "u"): 6, ("b", "u"): 12}).assign(silent=[True, False] * 9)
+    every = crossing({("a", "u"): 10, ("b", "u"): 12}).assign(silent=[True, False] * 11)
     for known in ("u", 1.5):
-        some = every.assign(y=[known] * 6 + [None] * 12, may_contact=every["x"] == "b")
+        some = every.assign(y=[known] * 10 + [None] * 12, may_contact=every["x"] == "b")
         cells = segments.cross(some, by=["x", "y"])
         assert cells[["x", "y", "customers"]].astype("str").values.tolist() == [
-            ["a", str(known), "6"], ["b", "unknown", "12"]
+            ["a", str(known), "10"], ["b", "unknown", "12"]
         ]  # fmt: skip
         assert segments.quietest(some, cells, ["x", "y"]) == {
             "quiet_cell": "b × unknown", "quiet_spend": 60.0, "quiet_contacts": 12
@@ -237,6 +237,16 @@ def test_the_silent_are_hidden_where_they_or_the_others_are_few():
     made = segments.summarise(every, "x")
     assert made["customers"].tolist() == [10, 10, 10]
     assert made[["silent_share", "silent_spend"]].isna().all(axis=None)
+    assert disclosure.hidden(made) == 3
+
+
+def test_small_cells_take_no_silent_of_large_ones_with_them():
+    counts = {"a": 10, "b": 20, "c": 30, "d": 3, "e": 4}
+    every = crossing({(name, ""): n for name, n in counts.items()})
+    every = every.assign(silent=every["x"].isin(["a", "d", "e"]))
+    made = segments.summarise(every, "x").set_index("x")
+    assert made.loc[["a", "c"], "silent_share"].tolist() == [1.0, 0.0]
+    assert disclosure.hidden(made) == made["silent_share"].isna().sum()
 
 
 def test_the_customers_of_a_cell_of_numbers_are_found():

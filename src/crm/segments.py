@@ -531,11 +531,17 @@ def _cells(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _shown(cells: pd.DataFrame, by: list[str], least: int) -> pd.DataFrame:
-    """The cells without small ones, nor the silent of a cell where they or the others are few."""
-    shown = disclosure.suppress(cells, by=by, least=least)
-    return disclosure.suppress_part(
-        shown, part="silent_share", by=by, hide=["silent_spend"], least=least
-    )
+    """The cells without small ones, nor the silent of a cell where they or the others are few.
+
+    Of the silent the one total that is told is that of all customers, so their cells are one line.
+    They come first, while every cell is known: a hidden one would count as empty.
+    """
+    line = cells.assign(_cell=range(len(cells)))
+    quiet = {"part": "silent_share", "hide": ["silent_spend"], "by": ["_cell"]}
+    told = disclosure.suppress_part(line, least=least, **quiet).drop(columns="_cell")
+    shown = disclosure.suppress(told, by=by, least=least)
+    shown.attrs[disclosure.MARK]["hidden"] = int(shown["silent_share"].isna().sum())  # of both
+    return shown
 
 
 def _descriptive(wide: pd.DataFrame) -> pd.Series:
