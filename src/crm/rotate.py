@@ -68,8 +68,7 @@ def _is_in_environment(folder: Path, old: vault.Keys) -> bool:
 
 
 def _tables(root: Path) -> list[Path]:
-    folder = root / "data/vault"
-    return sorted(folder.iterdir()) if folder.exists() else []
+    return sorted((root / "data/vault").glob("*.parquet"))
 
 
 def _rewrite(root: Path, path: Path, old: vault.Keys, new: vault.Keys) -> str:
