@@ -250,7 +250,7 @@ def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> N
     """
     role = _role(root, by)
     entry = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": getpass.getuser(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": _user(),
         "role": role, "by": by, "fields": fields, "rows": rows, "purpose": purpose,
     }  # fmt: skip
     path = root / LOG
@@ -259,12 +259,25 @@ def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> N
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
+def _user() -> str:
+    """The user of the system; by number where it has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def _role(root: Path, by: str) -> str:
     """The role of the session, if roles.yaml lets it open values for this stage or command."""
     from crm.document import Document, Problem, did_you_mean, load
 
-    path, role = root / "roles.yaml", os.environ.get("CRM_ROLE") or KEEPER
+    path, named = root / "roles.yaml", os.environ.get("CRM_ROLE")
+    role = named or KEEPER
     if not path.exists():
+        if named:  # nothing says what it may, and it was named to be held back
+            found = f"not there, but CRM_ROLE names {named!r}"
+            expected = "the file that says what a role may open"
+            raise KeyProblem(str(Problem(path.name, found, expected, "put it back")))
         return role
     doc = Document(path.name)
     roles = load(path, doc, typed=True) or {}
