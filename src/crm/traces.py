@@ -15,9 +15,11 @@ import subprocess
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from crm.wording import fill
 
@@ -41,6 +43,35 @@ def plain_phone(text: str) -> str:
     """
     text = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text))
     return re.sub(r"^(\+86|0086)", "", text)
+
+
+def streams(path: Path, encoding: str | None = None) -> Iterator[tuple[str, BinaryIO, str]]:
+    """A file as the texts that it may be: part, bytes, and what they may be written in.
+
+    Parameters
+    ----------
+    path
+        The file. Only one that is a zip archive, as a workbook is, has several parts.
+    encoding
+        What it is written in, if that is known.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError):
+        yield from _streams("", partial(path.open, "rb"), encoding)
+        return
+    with archive:
+        for part in archive.infolist():
+            if not part.is_dir() and not part.flag_bits & 1:  # nobody reads what has a password
+                yield from _streams(part.filename, partial(archive.open, part), None)
+
+
+def _streams(
+    part: str, opened: Callable[[], BinaryIO], encoding: str | None
+) -> Iterator[tuple[str, BinaryIO, str]]:
+    for codec in _codecs(opened, encoding):
+        with opened() as text:
+            yield part, text, codec
 
 
 @dataclass(frozen=True)
@@ -156,18 +187,12 @@ class _Haystack:
     def look(self, path: Path, shown: str, encoding: str | None) -> None:
         """Count what one file holds."""
         with path.open("rb") as start:
-            head = start.read(1 << 12)
-        if head.startswith(b"PAR1"):
+            head = start.read(4)
+        if head == b"PAR1":
             self._table(path, shown)
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as parts:
-                for name in parts.namelist():
-                    with parts.open(name) as part:
-                        self._read(part, "utf-8", shown)
         else:
-            for codec in _codecs(path, head, encoding):
-                with path.open("rb") as text:
-                    self._read(text, codec, shown)
+            for _part, text, codec in streams(path, encoding):
+                self._read(text, codec, shown)
 
     def _table(self, path: Path, shown: str) -> None:
         """A Parquet file, column by column; nested ones as text."""
@@ -216,19 +241,22 @@ def _runs_on(one: str, other: str) -> bool:
     return all(re.fullmatch(r"[0-9A-Za-z]", c) for c in (one, other))
 
 
-def _codecs(path: Path, head: bytes, encoding: str | None) -> tuple[str, ...]:
-    """What the text of a file may be written in."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ("utf-16",)
+def _codecs(opened: Callable[[], BinaryIO], encoding: str | None) -> tuple[str, ...]:
+    """What a text may be written in."""
+    with opened() as start:
+        head = start.read(2)
+    if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return ("utf-16", "utf-8")
     if encoding and not encoding.startswith("utf-8"):
         return (encoding,)
-    if head[1:2] == b"\0" or head[:1] == b"\0":
+    if b"\0" in head:
         return ("utf-16-le", "utf-16-be", "utf-8")
     decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as text:
+    with opened() as text:
         try:
             while block := text.read(_BLOCK):
                 decoder.decode(block)
+            decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return ("utf-8", *_ELSE)
     return ("utf-8",)
