@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import duckdb
 import pyarrow as pa
@@ -288,6 +290,33 @@ def test_a_parquet_dictionary_keeps_no_value_that_no_row_has(tmp_path):
     without(tmp_path / "a.parquet", opened, entry, {1}, tmp_path / "new")
     assert b"Ann Example" not in (tmp_path / "new").read_bytes()
     assert pq.read_table(tmp_path / "new")["name"].to_pylist() == ["Bob"]
+
+
+def test_links_and_comments_of_a_row_go_with_it(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        page = book.add_worksheet("people")
+        page.write_row(0, 0, ["k", "mail"])
+        for row, name in enumerate(("ann", "bob", "cat"), 1):
+            page.write(row, 0, name)
+            page.write_url(row, 1, f"mailto:{name}@example.org", string="write", tip=f"to {name}")
+            page.write_comment(row, 0, f"{name} called", {"author": "desk"})
+    con, entry = engine.connect(threads=1), File("traits", ("a.xlsx",))
+    opened = open_file(con, entry, "shop", tmp_path, "a.xlsx")
+    for rows, left in (({3}, ("ann", "cat")), ({3, 2, 4}, ())):
+        without(tmp_path / "a.xlsx", opened, entry, rows, tmp_path / "new.xlsx")
+        with zipfile.ZipFile(tmp_path / "new.xlsx") as new:
+            parts = {name: new.read(name).decode() for name in new.namelist()}
+        told = "".join(parts.values())
+        for name in ("ann", "bob", "cat"):
+            for text in (f"mailto:{name}@example.org", f"to {name}", f"{name} called"):
+                assert (text in told) == (name in left), text
+        shapes = parts["xl/drawings/vmlDrawing1.vml"].count("<v:shape ")
+        links = parts["xl/worksheets/sheet1.xml"].count("<hyperlink ")
+        assert shapes == links == len(left)
+        assert ("<hyperlinks>" in parts["xl/worksheets/sheet1.xml"]) == bool(left)
+        for name, text in parts.items():
+            assert ElementTree.fromstring(text) is not None, name
+        CalamineWorkbook.from_path(tmp_path / "new.xlsx").get_sheet_by_index(0).to_python()
 
 
 # --- the search
