@@ -26,6 +26,7 @@ LOG = ".crm/access.log"  # of every look into the vault
 KEEPER = "keeper"  # the role of a session that names none
 COMMANDS = ("gate", "card", "rotate", "forget")  # that open values; every stage is a `run`
 ID_LENGTH = 16  # hex digits of a customer id: 64 bits, no clash expected below 10^8 customers
+SOUGHT = ".crm/sought"  # of each source, whom `crm forget` has not proved to be gone, encrypted
 SETTLED = ".crm/rotated"  # a change of keys that is decided; `settle` puts its files in place
 COMPOUND = re.compile(  # surnames of two characters, which are shown whole (Q-23)
     "欧阳|司马|诸葛|上官|司徒|司空|夏侯|东方|皇甫|尉迟|公孙|慕容|令狐|长孙"
@@ -103,10 +104,15 @@ def from_file(path: Path) -> Keys | None:
 
 
 def store(made: Keys, path: Path) -> None:
-    """Write the keys to a file for its owner alone, forced to the disk: there is no other copy."""
+    """Write the keys to a file for its owner alone."""
+    text = json.dumps({"pseudonym": made.pseudonym.hex(), "encryption": made.encryption.hex()})
+    write_private(path, text)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file for its owner alone, forced to the disk: there is no other copy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
-    text = json.dumps({"pseudonym": made.pseudonym.hex(), "encryption": made.encryption.hex()})
     with path.open("w") as file:
         file.write(text)
         file.flush()
