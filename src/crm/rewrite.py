@@ -79,11 +79,18 @@ def cut_parquet(file: Path, drop: Callable[[pa.Table, int], list[bool]], target:
 
 
 def cut_records(
-    file: Path, codec: str, delimiter: str, change: Callable[[list[str]], bool | str], target: Path
+    file: Path,
+    codec: str,
+    delimiter: str,
+    change: Callable[[list[str]], bool | str],
+    target: Path,
+    *,
+    blanks: bool = True,
 ) -> None:
     """A text file of which `change` is asked for each record: drop it (True), keep it (False).
 
-    A text that it gives stands in place of the record. Blank records are kept.
+    A text that it gives stands in place of the record. Blank records are kept. Without `blanks`
+    those at the beginning of a cell are no part of it.
     """
     held: list[bytes] = []
 
@@ -93,7 +100,7 @@ def cut_records(
             yield text if number else text.removeprefix("\ufeff")
 
     with target.open("wb") as new:
-        for record in csv.reader(texts(), delimiter=delimiter):
+        for record in csv.reader(texts(), delimiter=delimiter, skipinitialspace=not blanks):
             whole = b"".join(held)
             held.clear()
             made = change(record) if record else False

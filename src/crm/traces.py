@@ -10,8 +10,11 @@ from __future__ import annotations
 import codecs
 import html
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 import unicodedata
 import zipfile
 from collections import Counter
@@ -31,6 +34,10 @@ SHORT_KEY = 8  # characters below which a key of digits may be any number
 _BLOCK = 8 << 20
 _OVERLAP = 1_000
 _ELSE = ("gb18030", "cp950", "cp932")  # what text may be that is not UTF-8
+
+
+class TraceError(ValueError):
+    """There is no way to look everywhere."""
 
 
 def plain_phone(text: str) -> str:
@@ -121,7 +128,14 @@ class Found:
 
 
 def search(
-    con, root: Path, source: str, needles: list[Needle], *, key_columns: set[str], encodings: dict
+    con,
+    root: Path,
+    source: str,
+    needles: list[Needle],
+    *,
+    key_columns: set[str],
+    encodings: dict,
+    dvc_cache: Path | None,
 ) -> Found:
     """Look for the needles in everything that the project made or read for a source.
 
@@ -139,11 +153,13 @@ def search(
         Columns of raw files that hold source keys.
     encodings
         The encoding of text files of which it is known.
+    dvc_cache
+        The folder of DVC's cache, as of `cache`.
     """
     names = Counter((n.kind, n.others) for n in needles if n.others)
     shared = tuple(f"a {kind}, also the {kind} of {others:,} others" for kind, others in names)
     haystack = _Haystack(con, [n for n in needles if not n.others], KEY_COLUMNS | key_columns)
-    paths = list(_files(root, source))
+    paths = list(_files(root, source, dvc_cache))
     for path in paths:
         within = path.is_relative_to(root)
         shown = path.relative_to(root).as_posix() if within else str(path)
@@ -151,7 +167,7 @@ def search(
     return Found(len(paths), haystack.hits, haystack.doubtful, shared)
 
 
-def _files(root: Path, source: str) -> Iterator[Path]:
+def _files(root: Path, source: str, dvc_cache: Path | None) -> Iterator[Path]:
     """Every file that may hold something, DVC's cache wherever it lies included."""
     others = {
         folder
@@ -159,17 +175,25 @@ def _files(root: Path, source: str) -> Iterator[Path]:
         for folder in (root / place).glob("*")
         if folder.name != source
     }
-    cache = _cache(root)
     places = [root / place for place in PLACES]
-    places += [] if cache is None or cache.is_relative_to(root) else [cache]
+    if dvc_cache is not None and not dvc_cache.is_relative_to(root):
+        places.append(dvc_cache)
     for place in places:
         for path in [place] if place.is_file() else sorted(place.rglob("*")):
             if path.is_file() and path.stat().st_size and not others & set(path.parents):
                 yield path
 
 
-def _cache(root: Path) -> Path | None:
-    done = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True)
+def cache(root: Path) -> Path | None:
+    """The folder of DVC's cache; None where the project is none of DVC.
+
+    DVC is asked that lies beside this Python, whether or not its environment is activated.
+    """
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    dvc = shutil.which("dvc", path=places)
+    if dvc is None:
+        raise TraceError("no dvc beside this Python: run `make setup`; nothing was changed")
+    done = subprocess.run([dvc, "cache", "dir"], cwd=root, capture_output=True, text=True)
     return (root / done.stdout.strip()).resolve() if done.returncode == 0 else None
 
 
