@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
+import zipfile
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
-from conftest import call
+from conftest import ROOT, call
 from python_calamine import CalamineWorkbook
 
-from crm import engine, forget, traces
+from crm import engine, forget, quality, rotate, traces, use, vault
 from crm.mapping import File
 from crm.raw import LINE, open_file
 from crm.rewrite import without
+from crm.tables import lookup
 
 MAPPING = """
 title: A small shop
@@ -179,7 +184,8 @@ def test_without_a_yes_nothing_is_changed(shop):
 
 def test_a_customer_is_gone_from_every_place_and_does_not_come_back(shop):
     folder, before = shop / "data/raw/shop", money(shop)
-    done = call(shop, "crm", "forget", "K100001", "--yes")  # a decision joined M100004 to it
+    bare = {"PATH": "/usr/bin:/bin"}  # the environment is not activated
+    done = call(shop, "crm", "forget", "K100001", "--yes", **bare)  # a decision joined M100004
     assert done.returncode == 0, done.stdout + done.stderr
     assert "One customer: 2 source keys" in done.stdout
     assert "\n0 hits in " in done.stdout
@@ -237,6 +243,292 @@ def test_the_demo_is_refused_since_its_stage_writes_everybody_anew(demo):
     assert "written by the stage simulate" in done.stderr
 
 
+# --- what is done, without the pipeline: the tables that it would make are written by hand
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Path:
+    """A project whose source is the small shop; its map and its vault are there, nothing else."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "data/sources/demo", tmp_path / "data/sources/demo")
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    write_shop(tmp_path)
+    use.use(tmp_path, "shop")
+    con = engine.connect(threads=1)
+    keys = [row[0] for row in PEOPLE[1:]]
+    made = vault.pseudonyms("shop", keys, key=vault.PUBLISHED.pseudonym)
+    ids = [made[0], *made[1:3], made[0]]  # K100001 and M100004 are one customer
+    known = {"source": ["shop"] * 4, "customer_key": keys, "customer_id": ids}
+    for name in lookup("tables/identity_map").names[3:]:
+        known[name] = [None] * 4
+    rows = pd.DataFrame(known).astype("str")
+    path = tmp_path / "data/tables/identity_map.parquet"
+    path.parent.mkdir(parents=True)
+    con.con.register("known", rows)
+    con.con.execute(f"copy (select * from known) to '{path}' (format parquet)")
+    lock_away(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lock_away(root: Path) -> None:
+    """The vault as `ingest` writes it."""
+    people = pd.DataFrame(PEOPLE[1:], columns=["customer_key", "name", "phone", "email", "since"])
+    people = people.assign(line=range(4), address=None, id_number=None).drop(columns="since")
+    personal = ["name", "phone", "email", "address", "id_number"]
+    for column in personal:
+        people[column] = vault.encrypt(
+            people[column].tolist(), key=vault.PUBLISHED.encryption,
+            context=f"vault/customers.{column}",
+        )  # fmt: skip
+    people = people.astype(dict.fromkeys(personal, "str"))[["line", "customer_key", *personal]]
+    path = root / "data/vault/customers.parquet"
+    engine.write(engine.connect(threads=1), people, path, lookup("vault/customers"))
+
+
+def rebuilt(root: Path) -> None:
+    """What a run of the pipeline does: the customer is in no table any more."""
+    for place in ("data/tables/identity_map", "data/vault/customers"):
+        path = root / f"{place}.parquet"
+        rows = pq.read_table(path).to_pylist()
+        kept = [row for row in rows if row["customer_key"] not in ("K100001", "M100004")]
+        pq.write_table(pa.Table.from_pylist(kept, schema=pq.read_schema(path)), path)
+
+
+def told(root: Path, who: str, *, stopped: bool = False, answer: bool = True) -> tuple[int, str]:
+    """Call it with a pipeline that only takes the customer out of map and vault, or stops."""
+    lines: list[str] = []
+
+    def tool(*command: str) -> int:
+        if command[:2] == ("dvc", "repro"):
+            rebuilt(root)
+        return int(stopped)
+
+    code = forget.forget(root, who, ask=lambda _: answer, tell=lines.append, tool=tool)
+    return code, "\n".join(lines)
+
+
+def test_a_second_call_looks_for_all_that_the_first_did_and_the_values_go_with_the_proof(small):
+    code, lines = told(small, "K100001", stopped=True)
+    assert code == 1
+    kept = small / vault.SOUGHT / "shop"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    for text in ("K100001", "M100004", "张三丰", "zhang@example.com"):
+        assert text.encode() not in kept.read_bytes()
+    (small / "reports").mkdir()
+    (small / "reports/a.html").write_text("zhang@example.com M100004 13876540001", "utf-8")
+    code, lines = told(small, "K100001")
+    assert code == 1
+    assert "\n3 hits in " in lines
+    assert "reports/a.html: phone, 1 times" in lines
+    code, lines = told(small, "M100004")  # any key of the customer
+    assert (code, "\n3 hits in " in lines) == (1, True)
+    (small / "reports/a.html").unlink()
+    code, lines = told(small, "K100001")
+    assert (code, "\n0 hits in " in lines) == (0, True)
+    assert not kept.exists()
+
+
+def test_where_only_the_key_is_known_it_says_so_and_proves_nothing(small):
+    assert told(small, "K100001")[0] == 0
+    (small / "reports").mkdir()
+    (small / "reports/a.html").write_text("zhang@example.com", "utf-8")
+    for _call in range(2):
+        code, lines = told(small, "K100001")
+        assert code == 1
+        assert "\n0 hits in " in lines
+        assert lines.count(forget.ONLY_KEY) == 2  # before the question and at the end
+
+
+def test_values_still_to_be_looked_for_are_encrypted_anew_with_the_vault(small, monkeypatch):
+    for name in ("CRM_PSEUDONYM_KEY", "CRM_ENCRYPTION_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    mapping = small / "data/sources/shop/mapping.yaml"
+    mapping.write_text(MAPPING.replace("public: true\n", ""), encoding="utf-8")
+    use.use(small, "demo")
+    use.use(small, "shop")
+    shutil.rmtree(small / "data/vault")
+    keys = vault.keys(mapping.parent, public=False)
+    kept = small / vault.SOUGHT / "shop"
+    (text,) = vault.encrypt(['[{"keys": ["K1"]}]'], key=keys.encryption, context=vault.SOUGHT)
+    vault.write_private(kept, text)
+    rotate.rotate(small)
+    assert kept.read_text() != text
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    new = vault.keys(mapping.parent, public=False).encryption
+    made = vault.decrypt([kept.read_text()], key=new, context=vault.SOUGHT)
+    assert made == ['[{"keys": ["K1"]}]']
+
+
+def test_values_under_another_key_are_said_and_nothing_is_changed(small):
+    vault.write_private(small / vault.SOUGHT / "shop", "00ff")
+    before = state(small)
+    with pytest.raises(forget.ForgetError, match=r"^\.crm/sought/shop cannot be read"):
+        told(small, "K100001")
+    assert state(small) == before
+
+
+def state(root: Path) -> dict[str, bytes]:
+    """Every file below data, and its bytes."""
+    files = filter(Path.is_file, (root / "data").rglob("*"))
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def test_dvc_is_that_of_this_environment_and_missed_before_anything_is_changed(
+    small, monkeypatch, tmp_path_factory
+):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert traces.cache(small) is None  # it is there, and the project is none of DVC
+    empty = tmp_path_factory.mktemp("empty")
+    monkeypatch.setattr("sys.executable", str(empty / "python"))
+    monkeypatch.setenv("PATH", str(empty))
+    before = state(small)
+    with pytest.raises(traces.TraceError, match="no dvc"):
+        told(small, "K100001")
+    assert state(small) == before
+
+
+def write_truth(root: Path) -> Path:
+    folder = root / "data/truth/shop"
+    folder.mkdir(parents=True)
+    tables = {
+        "keys": {"person": [1, 1, 2], "customer_key": ["K100001", "M100004", "K100002"]},
+        "people": {"person": [1, 2], "persona": ["a", "b"]},
+        "orders": {"order_id": ["W-1", "W-2"], "person": [1, 2]},
+        "dirt": {"key": ["K100001", "W-2"], "value": ["张三丰", "1"]},
+    }
+    for name, table in tables.items():
+        pq.write_table(pa.table(table), folder / f"{name}.parquet")
+    (folder / "marks.csv").write_text("customer_key,n\nK100001,1\nK100002,2\n")
+    (folder / "truth.json").write_text('{"customers": 2}')
+    return folder
+
+
+def test_of_the_truth_of_a_simulation_only_the_customer_goes_and_the_plan_says_it(small):
+    folder = write_truth(small)
+    before = bytes_of(folder)
+    code, lines = told(small, "K100001", answer=False)
+    assert (code, bytes_of(folder)) == (1, before)
+    assert "cut what names them out of the tables in data/truth/shop" in lines
+    assert told(small, "K100001")[0] == 0
+    rows = {p.stem: pq.read_table(p).to_pylist() for p in folder.glob("*.parquet")}
+    assert rows == {
+        "keys": [{"person": 2, "customer_key": "K100002"}],
+        "people": [{"person": 2, "persona": "b"}],
+        "orders": [{"order_id": "W-2", "person": 2}],
+        "dirt": [{"key": "W-2", "value": "1"}],
+    }
+    assert (folder / "marks.csv").read_text() == "customer_key,n\nK100002,2\n"
+    assert (folder / "truth.json").read_bytes() == before["truth.json"]
+
+
+def test_the_plan_names_the_card_that_goes(small):
+    (one,) = vault.pseudonyms("shop", ["K100001"], key=vault.PUBLISHED.pseudonym)
+    card = small / f"reports/cards/{one}.html"
+    card.parent.mkdir(parents=True)
+    card.write_text("a card")
+    assert f"delete reports/cards/{one}.html" in told(small, "K100001", answer=False)[1]
+    told(small, "K100001")
+    assert not card.exists()
+
+
+CORRECTIONS = """\
+table,key,column,value,author,date
+customers,900,points,5,ann,2024-01-01
+products,5,category,tea,ann,2024-01-01
+order_lines,5,quantity,1,ann,2024-01-01
+customers, 5 ,points,7,ann,2024-01-01
+"""
+
+
+def test_of_hand_kept_files_only_columns_of_keys_decide():
+    person = forget.Person(["5"], ["a" * 16], ["W-5"])
+    is_named = forget._naming(person)
+    header, *rows = [line.split(",") for line in CORRECTIONS.splitlines()]
+    assert [is_named(dict(zip(header, row, strict=True))) for row in rows] == [
+        False, False, False, True,
+    ]  # fmt: skip
+    assert is_named({"key_a": "9", "key_b": "5"})
+    assert is_named({"own_id": "a" * 16, "customer_id": "b"})
+    assert is_named({"order_id": "W-5"})
+    assert is_named({"key": "W-5"})
+    assert not is_named({"order_id": "5", "points": "5", "note": "5", "person": 5})
+
+
+def test_a_line_about_others_stays_in_hand_kept_files_of_every_kind(small):
+    folder = small / "data/sources/shop"
+    (folder / "corrections.csv").write_text(
+        "table,key,column,value,author,date\n"
+        "customers,K100002,consumption_preference,K100001,ann,2024-01-01\n"
+        "customers,K100001,points,5,ann,2024-01-01\n"
+    )
+    pq.write_table(
+        pa.table({"own_id": ["x", "y"], "customer_id": ["x", "y"], "note": ["K100001", "z"]}),
+        folder / "previous_ids.parquet",
+    )
+    before = (folder / "previous_ids.parquet").read_bytes()
+    told(small, "K100001")
+    kept = (folder / "corrections.csv").read_text().splitlines()[1:]
+    assert kept == ["customers,K100002,consumption_preference,K100001,ann,2024-01-01"]
+    assert (folder / "previous_ids.parquet").read_bytes() == before
+
+
+ISSUES = """\
+rule, table, line, status, handled_on, note
+price cap, order_lines, 5.0, closed, 2024-05-01, "moves, up"
+price cap, order_lines, 4.0, closed, 2024-05-01, of the order that goes
+
+price cap,order_lines,,closed
+price cap,order_lines,NA,closed
+price cap,order_lines,3,closed
+"""
+
+
+def test_the_file_of_issues_is_read_as_the_pipeline_reads_it(small):
+    path = small / "data/sources/shop/issues.csv"
+    path.write_text(ISSUES, encoding="utf-8")
+    told(small, "K100001")
+    made = path.read_text(encoding="utf-8")
+    assert made.splitlines()[1:] == [
+        'price cap,order_lines,3,closed,2024-05-01,"moves, up"', *ISSUES.splitlines()[3:6],
+        "price cap,order_lines,2,closed",
+    ]  # fmt: skip
+    assert quality.handled(path)["line"].tolist() == [3, quality.WHOLE, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("issues.csv", b"rule,table,line,status,handled_on,note\na,b,x,closed,,\n", "line is 'x'"),
+        ("issues.csv", b"rule,table,status\na,b,closed\n", "has no column"),
+        ("corrections.csv", "table,key\n客户,K1\n".encode("gb18030"), "is not UTF-8"),
+        ("decisions.csv", b"key_a,key_b\n" + b"x" * 200_000 + b",y\n", "cannot be read as CSV"),
+    ],
+)
+def test_a_hand_kept_file_that_cannot_be_read_changes_nothing(small, name, data, said):
+    (small / "data/sources/shop" / name).write_bytes(data)
+    before = state(small)
+    with pytest.raises(ValueError, match=said) as error:
+        told(small, "K100001")
+    assert type(error.value).__module__.startswith("crm.")
+    assert "\n" not in str(error.value)
+    assert state(small) == before
+
+
+def test_whatever_breaks_off_while_files_are_written_leaves_nothing_aside(small, monkeypatch):
+    before = state(small)
+
+    def fail(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(forget, "_buried", fail)
+    with pytest.raises(KeyboardInterrupt):
+        told(small, "K100001")
+    assert state(small) == before
+    assert not (small / vault.SOUGHT).exists() or not list((small / vault.SOUGHT).iterdir())
+
+
 # --- a break
 
 
@@ -290,6 +582,33 @@ def test_a_parquet_dictionary_keeps_no_value_that_no_row_has(tmp_path):
     assert pq.read_table(tmp_path / "new")["name"].to_pylist() == ["Bob"]
 
 
+def test_links_and_comments_of_a_row_go_with_it(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        page = book.add_worksheet("people")
+        page.write_row(0, 0, ["k", "mail"])
+        for row, name in enumerate(("ann", "bob", "cat"), 1):
+            page.write(row, 0, name)
+            page.write_url(row, 1, f"mailto:{name}@example.org", string="write", tip=f"to {name}")
+            page.write_comment(row, 0, f"{name} called", {"author": "desk"})
+    con, entry = engine.connect(threads=1), File("traits", ("a.xlsx",))
+    opened = open_file(con, entry, "shop", tmp_path, "a.xlsx")
+    for rows, left in (({3}, ("ann", "cat")), ({3, 2, 4}, ())):
+        without(tmp_path / "a.xlsx", opened, entry, rows, tmp_path / "new.xlsx")
+        with zipfile.ZipFile(tmp_path / "new.xlsx") as new:
+            parts = {name: new.read(name).decode() for name in new.namelist()}
+        told = "".join(parts.values())
+        for name in ("ann", "bob", "cat"):
+            for text in (f"mailto:{name}@example.org", f"to {name}", f"{name} called"):
+                assert (text in told) == (name in left), text
+        shapes = parts["xl/drawings/vmlDrawing1.vml"].count("<v:shape ")
+        links = parts["xl/worksheets/sheet1.xml"].count("<hyperlink ")
+        assert shapes == links == len(left)
+        assert ("<hyperlinks>" in parts["xl/worksheets/sheet1.xml"]) == bool(left)
+        for name, text in parts.items():
+            assert ElementTree.fromstring(text) is not None, name
+        CalamineWorkbook.from_path(tmp_path / "new.xlsx").get_sheet_by_index(0).to_python()
+
+
 # --- the search
 
 
@@ -302,7 +621,13 @@ def test_a_search_tells_a_person_from_numbers_and_from_words(tmp_path):
     needles = [traces.Needle("name", "高兴"), traces.Needle("source key", "12345"),
                traces.Needle("source key", "K77"), traces.Needle("name", "李四", 2)]  # fmt: skip
     found = traces.search(
-        engine.connect(threads=1), tmp_path, "shop", needles, key_columns=set(), encodings={}
+        engine.connect(threads=1),
+        tmp_path,
+        "shop",
+        needles,
+        key_columns=set(),
+        encodings={},
+        dvc_cache=None,
     )
     assert found.hits == Counter({
         ("reports/page.html", "name"): 1,

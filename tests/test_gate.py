@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import shutil
 import sqlite3
+import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 from conftest import ROOT, call
 
 from crm import engine, gate, vault
@@ -25,8 +29,8 @@ PEOPLE = {
 }
 
 
-def kinds(text: str, words: tuple[str, ...] = ()) -> list[str]:
-    return [kind for kind, _value, _at in Values(PEOPLE, iter(words)).find(text)]
+def kinds(text: str) -> list[str]:
+    return [kind for kind, _value, _at in Values(PEOPLE).find(text)]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,9 @@ def test_a_value_of_the_vault_is_found_however_it_is_written(text, found):
         ("other b.c@d.cn", ["e-mail"]),
         ("other 440308199901010012", ["identity number"]),
         ("other 440308199901010013", []),  # the check digit is wrong: a number like any other
+        ("<p>请致电15900001111或身份证440308199901010012</p>", ["phone", "identity number"]),
+        ("phone_15900001111_x", ["phone"]),
+        ("id_440308199901010012_", ["identity number"]),
     ],
 )
 def test_what_has_the_form_of_a_contact_is_found_whoever_it_belongs_to(text, found):
@@ -85,9 +92,48 @@ def test_what_is_no_value_is_passed(text):
 
 
 def test_a_name_that_is_a_word_of_the_catalogue_is_not_looked_for_and_counted():
-    values = Values(PEOPLE, iter(["欧阳修 collected poems"]))
+    values = Values(PEOPLE, [("products.product_name", "欧阳修 collected poems")])
     assert list(values.find("欧阳修")) == []
-    assert (values.count, values.passed) == (11, 1)
+    assert values.count == 11
+    assert values.left_out[gate.WORD_NAMES] == 1
+    assert values.alike == []
+
+
+def test_a_whole_product_name_that_is_a_whole_name_is_told_and_masked():
+    values = Values(PEOPLE, [("products.product_name", "欧阳修")])
+    assert values.alike == ["products.product_name: 欧***"]
+
+
+@pytest.mark.parametrize(
+    ("known", "ordinary", "text", "left_out"),
+    [
+        ({"address": {"上海"}}, "上海市", "city 上海市 here", gate.WORD_ADDRESSES),
+        ({"address": {"France"}}, "France", "<td>France</td>", gate.WORD_ADDRESSES),
+        ({"name": {"黄山"}}, "黄山", "黄山", gate.WORD_NAMES),
+        ({"address": {"未知"}}, "", "未知", gate.NOTHING),
+        ({"phone": {"Unknown"}}, "", "unknown", gate.NOTHING),
+        ({"phone": {"10000"}}, "", '{"rows": 10000}', gate.NOTHING),
+        ({"phone": {"0000-0000"}}, "", "0000-0000", gate.NOTHING),
+        ({"id number": {"10000"}}, "", '{"rows": 10000}', gate.NOTHING),
+    ],
+)
+def test_what_is_no_evidence_is_not_looked_for_and_counted(known, ordinary, text, left_out):
+    values = Values(known, [("customers.city", ordinary)])
+    assert list(values.find(text)) == []
+    assert values.left_out == {left_out: 1}
+
+
+@pytest.mark.parametrize(
+    ("known", "ordinary"),
+    [
+        ({"address": {"天平路10号"}}, "天平路10号"),  # a column of places that holds addresses
+        ({"phone": {"5588 0000"}}, "5588 0000"),
+        ({"phone": {"上海"}}, "上海"),
+    ],
+)
+def test_a_place_makes_no_ordinary_word_of_what_is_none(known, ordinary):
+    values = Values(known, [("customers.city", ordinary)])
+    assert len(list(values.find(f"to {ordinary} now"))) == 1
 
 
 def test_without_a_vault_only_the_form_tells():
@@ -132,18 +178,22 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _write_vault(root, name: str = "王小雨") -> None:
+def _write_vault(root, *names: str, phone="13812345678", address=None) -> None:
+    names = names or ("王小雨",)
     person = {
-        "line": [1], "customer_key": ["C1"], "name": [name], "phone": ["13812345678"],
-        "email": [None], "address": [None], "id_number": [None],
+        "line": range(len(names)), "customer_key": [f"C{i}" for i, _name in enumerate(names)],
+        "name": names, "phone": phone, "email": None, "address": address, "id_number": None,
     }  # fmt: skip
-    for column in ("name", "phone"):
+    person = pd.DataFrame(person).to_dict("list")
+    for column in ("name", "phone", "address"):
         context = f"vault/customers.{column}"
         key = vault.PUBLISHED.encryption
         person[column] = vault.encrypt(person[column], key=key, context=context)
     path = root / "data/vault/customers.parquet"
     path.unlink(missing_ok=True)
-    engine.write(engine.connect(threads=1), pd.DataFrame(person), path, lookup("vault/customers"))
+    texts = dict.fromkeys(("name", "phone", "email", "address", "id_number"), "str")
+    rows = pd.DataFrame(person).astype(texts)
+    engine.write(engine.connect(threads=1), rows, path, lookup("vault/customers"))
 
 
 def plant(root, file: str, text: str) -> None:
@@ -178,8 +228,8 @@ def test_what_passed_with_these_bytes_and_this_vault_is_not_opened_again(root):
     gate.gate(root)
     assert len((root / ".crm/access.log").read_text()) > len(log)
     kept = json.loads((root / gate.PASSED).read_text())
-    assert set(kept) == {"basis", "values", "words", "passed"}
-    _write_vault(root, name="李白白")
+    assert set(kept) == {"basis", "values", "told", "passed"}
+    _write_vault(root, "李白白")
     plant(root, "reports/pages/rfm.html", "<p>李白白</p>")
     assert "rfm.html, line 1: name 李***" in said(root)
 
@@ -187,7 +237,7 @@ def test_what_passed_with_these_bytes_and_this_vault_is_not_opened_again(root):
 def test_a_page_that_passed_is_read_again_for_a_new_vault(root):
     plant(root, "reports/pages/rfm.html", "<p>李白白</p>")
     gate.gate(root)
-    _write_vault(root, name="李白白")
+    _write_vault(root, "李白白")
     assert "rfm.html, line 1: name 李***" in said(root)
 
 
@@ -214,13 +264,25 @@ def test_a_planted_leak_fails_and_names_file_and_place(root, file, text, place):
     assert f"\n{file}, {place}, unmasked" in said(root)
 
 
-def test_a_leak_in_a_table_names_the_column(root):
-    con = engine.connect(threads=1)
+def write_goods(root, name: str, category: str = "cups") -> None:
     goods = pd.DataFrame(
-        {"product_id": ["P1"], "product_name": ["cup"], "category": ["13812345678"],
+        {"product_id": ["P1"], "product_name": [name], "category": [category],
          "list_price": [1.0], "is_product": [True]}
     )  # fmt: skip
-    engine.write(con, goods, root / "data/tables/products.parquet", lookup("tables/products"))
+    path = root / "data/tables/products.parquet"
+    engine.write(engine.connect(threads=1), goods, path, lookup("tables/products"))
+
+
+def write_cells(root, monkeypatch, file: str, column: str, kind: str, cells: list) -> None:
+    """A table of one column, in a place that is an output."""
+    table = Table("x/t", "x", "x", "x", (column,), (Column(column, kind, "x"),))
+    monkeypatch.setitem(TABLES, "x/t", table)
+    (root / file).unlink(missing_ok=True)
+    engine.write(engine.connect(threads=1), pd.DataFrame({column: cells}), root / file, table)
+
+
+def test_a_leak_in_a_table_names_the_column(root):
+    write_goods(root, "cup", category="13812345678")
     assert "\ndata/tables/products.parquet, column category: phone 1***" in said(root)
 
 
@@ -234,13 +296,145 @@ def test_a_leak_in_facts_names_the_column_whatever_its_month(root):
     assert "\ndata/staged/events, column target: name 王***" in said(root)
 
 
-def test_a_phone_kept_as_a_number_is_found(root, monkeypatch):
-    con = engine.connect(threads=1)
-    table = Table("x/t", "x", "x", "x", ("n",), (Column("n", "int", "x"),))
-    monkeypatch.setitem(TABLES, "x/t", table)
-    path = root / "reports/t.parquet"
-    engine.write(con, pd.DataFrame({"n": [13812345678]}), path, table)
-    assert "\nreports/t.parquet, column n: phone 1***" in said(root)
+@pytest.mark.parametrize(
+    ("column", "kind", "cell"),
+    [
+        ("n", "int", 13812345678), ("n", "int", 15900001111), ("deadline", "int", 13812345678),
+        ("n", "float", 13812345678.0), ("n", "float", 15900001111.0),
+        ("n", "money", 13812345678.0),
+    ],
+)  # fmt: skip
+def test_a_phone_kept_as_a_number_is_found(root, monkeypatch, column, kind, cell):
+    write_cells(root, monkeypatch, "reports/t.parquet", column, kind, [cell])
+    assert f"\nreports/t.parquet, column {column}: phone 1***" in said(root)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "cell"),
+    [
+        ("line", "int", 13812345678),  # the place of a row
+        ("reverses_line", "int", 13812345678),
+        ("n", "money", 15900001111.0),  # a sum of money
+        ("n", "float", 0.13812345678),
+        ("n", "float", 13812345678.5),
+        ("n", "float", float("inf")),
+        ("order_id", "string", "15800001234"),
+    ],
+)
+def test_a_number_that_stands_for_something_else_is_passed(root, monkeypatch, column, kind, cell):
+    write_cells(root, monkeypatch, "reports/t.parquet", column, kind, [cell])
+    assert "hold none" in gate.gate(root)
+
+
+@pytest.mark.parametrize(
+    "cell", ["김민수", "Иван Петров", "さとう はな", "１３８１２３４５６７８", "Ά Ώ", "J. R. Élan"]
+)
+def test_a_cell_in_any_script_is_looked_at(root, monkeypatch, cell):
+    _write_vault(root, "김민수", "Иван Петров", "さとう はな", "Ά Ώ", "J. R. Élan")
+    write_cells(root, monkeypatch, "reports/t.parquet", "n", "string", [cell])
+    assert "\nreports/t.parquet, column n: " in said(root)
+
+
+def test_order_numbers_with_the_form_of_a_phone_are_passed_and_counted(root, monkeypatch):
+    orders = "data/tables/orders.parquet"
+    write_cells(root, monkeypatch, orders, "order_id", "string", ["15800001234", "W-1"])
+    plant(root, "reports/pages/rows.html", '{"source":"demo","order_id":"15800001234"}')
+    assert "1 order number with the form of a phone" in gate.gate(root)
+    write_cells(root, monkeypatch, orders, "order_id", "string", ["13812345678"])
+    (root / "reports/pages/rows.html").unlink()
+    plant(root, "reports/a.csv", "order_id,n\n13812345678,1\n")
+    assert "reports/a.csv, line 2: phone 1***" in said(root)  # one of the vault
+
+
+PLAUSIBLE = '{"rows": 10000, "city": "上海", "country": "France", "gender": "未知"}'
+
+
+def test_places_and_codes_and_numbers_of_nobody_are_passed_and_told(root, monkeypatch):
+    _write_vault(root, "黄山", phone="10000", address="上海")
+    write_cells(root, monkeypatch, "data/tables/customers.parquet", "city", "string", ["上海市"])
+    plant(root, "reports/metrics/ingest.json", PLAUSIBLE)
+    told = gate.gate(root)
+    assert "1 address that is an ordinary word" in told
+    assert "1 value that stands for nothing" in told
+    assert gate.gate(root).splitlines()[0].split("; ")[1] == told.split("; ")[1]  # kept
+    _write_vault(root, "黄山", phone="10000", address="France")
+    write_cells(root, monkeypatch, "data/tables/customers.parquet", "city", "string", ["黄山"])
+    write_cells(root, monkeypatch, "data/tables/returns.parquet", "country", "string", ["France"])
+    told = gate.gate(root)
+    assert "1 name that is an ordinary word" in told
+    assert "1 address that is an ordinary word" in told
+    _write_vault(root, "李白白", address="未知")
+    assert "1 value that stands for nothing" in gate.gate(root)
+    _write_vault(root, "李白白", address="signed")  # a code of the tables
+    plant(root, "reports/metrics/ingest.json", '{"contract": "signed"}')
+    assert "1 address that is an ordinary word" in gate.gate(root)
+
+
+def test_a_product_with_the_name_of_a_customer_is_told_on_each_call(root):
+    write_goods(root, "王小雨")
+    for _call in range(2):
+        told = gate.gate(root).splitlines()
+        assert "1 name that is an ordinary word" in told[0]
+        assert told[2:] == ["  products.product_name: 王***"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "is_word"),
+    [
+        ("markdown", {"source": ["a\n", "王小雨"]}, True),
+        ("code", {"source": "'王小雨'"}, False),
+        ("code", {"source": "a", "outputs": [{"text": ["王小雨"]}]}, False),
+        ("markdown", {"source": "a", "metadata": {"note": "王小雨"}}, False),
+    ],
+)
+def test_only_the_prose_of_a_notebook_makes_ordinary_words(root, kind, cell, is_word):
+    plant(root, "notebooks/a.ipynb", json.dumps({"cells": [{"cell_type": kind, **cell}]}))
+    plant(root, "reports/pages/rfm.html", "<p>王小雨</p>")
+    if is_word:
+        assert "1 name that is an ordinary word" in gate.gate(root)
+    else:
+        told = said(root)
+        assert "\nnotebooks/a.ipynb, cell 1: name 王***" in told
+        assert "\nreports/pages/rfm.html, line 1: name 王***" in told
+
+
+def workbook(text: str) -> bytes:
+    made = io.BytesIO()
+    with xlsxwriter.Workbook(made) as book:
+        book.add_worksheet().write(0, 0, text)
+    return made.getvalue()
+
+
+def archive(data: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as parts:
+        parts.writestr("a/b.csv", data)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "place"),
+    [
+        ("a.csv", "序号,姓名\n1,王小雨\n".encode("gb18030"), "line 2"),
+        ("a.csv", "序號,姓名\n1,王小雨\n".encode("cp950"), "line 2"),
+        ("a.csv", "n,name\n1,王小雨\n".encode("utf-16"), "line 2"),
+        ("a.csv", "n,name\n1,王小雨\n".encode("utf-16-le"), "line 2"),
+        ("a.xlsx", workbook("王小雨"), "part xl/sharedStrings.xml"),
+        ("a.zip", archive("n,name\n1,王小雨\n".encode("gb18030")), "part a/b.csv"),
+        ("a.csv", b"\xff\xfe\xfd 13812345678", "line 1"),
+    ],
+    ids=["gb18030", "big5", "utf-16", "utf-16 without a mark", "xlsx", "zip", "neither"],
+)
+def test_a_file_that_is_not_utf_8_is_read_all_the_same(root, file, data, place):
+    (root / f"reports/{file}").write_bytes(data)
+    assert f"\nreports/{file}, {place}" in said(root)
+
+
+def test_bytes_that_are_no_text_say_nothing(root):
+    noise = hashlib.shake_256(b"noise").digest(200_000)
+    (root / "reports/a.bin").write_bytes(b"PK\5\6" + noise)  # nor is it an archive
+    (root / "reports/a.zip").write_bytes(b"PK\5\6" + bytes(18))
+    assert "hold none" in gate.gate(root)
 
 
 def test_a_leak_in_the_tracking_store_names_table_and_column(root):

@@ -45,6 +45,8 @@ def state(root) -> dict:
         ("plots", "is there already"), ("site", "is the name of a package"),
         ("wording", "is there already"), ("orders", "is a table"), ("permits", "is a table"),
         ("params", "is a word of its notebook"), ("least", "is a word of its notebook"),
+        ("shown", "or of its test"), ("found", "or of its test"), ("measured", "or of its test"),
+        ("date", "or of its test"), ("active", "or of its test"), ("literal", "or of its test"),
     ],
 )  # fmt: skip
 def test_a_name_that_cannot_be_is_refused_and_nothing_is_written(root, name, said):

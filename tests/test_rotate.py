@@ -115,6 +115,14 @@ def test_the_key_is_another_and_opens_the_same_values(root):
     assert stat.S_IMODE(mode) == 0o600
 
 
+def test_a_stray_file_in_the_vault_does_not_stop_it(root):
+    for name in (".DS_Store", "notes.txt"):
+        (root / "data/vault" / name).write_text("stray")
+    rotate.rotate(root)
+    assert opened(root) == PEOPLE
+    assert (root / "data/vault/.DS_Store").read_text() == "stray"
+
+
 def test_the_old_key_opens_nothing_afterwards(root):
     old = keys(root)
     rotate.rotate(root)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import shutil
 import stat
 
@@ -270,3 +272,23 @@ def test_a_file_of_roles_that_is_not_yaml_opens_nothing(guarded):
     (guarded / "roles.yaml").write_text("keeper: {opens: [run\n")
     with pytest.raises(vault.KeyProblem, match=r"^roles.yaml"):
         vault.log(guarded, by="gate", **LOOK)
+
+
+def test_without_a_file_of_roles_no_role_that_is_named_opens_anything(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRM_ROLE", "reviewer")
+    with pytest.raises(vault.KeyProblem, match=r"^roles.yaml: not there, but CRM_ROLE"):
+        vault.log(tmp_path, by="gate", **LOOK)
+    assert not (tmp_path / ".crm").exists()
+    monkeypatch.delenv("CRM_ROLE")
+    vault.log(tmp_path, by="gate", **LOOK)
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_a_user_whom_the_system_has_no_name_for_is_logged_by_number(guarded, monkeypatch, error):
+    def nobody():
+        raise error("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(os, "getuid", lambda: 4711, raising=False)
+    vault.log(guarded, by="gate", **LOOK)
+    assert json.loads((guarded / ".crm/access.log").read_text())["who"] == "uid 4711"

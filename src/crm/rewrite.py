@@ -1,8 +1,9 @@
 """Raw files without some of their rows: every other row keeps its bytes, or at least its values.
 
 Rows are numbered as `crm.raw` numbers them. Text files and API pages are cut where the rows
-stand. Of a workbook the rows are cut out of the XML of their sheet, and texts that no cell shows
-any more are emptied; all else in it stays packed as it was. Parquet is written anew, row group by
+stand. Of a workbook the rows are cut out of the XML of their sheet, with the links and comments of
+their cells, and texts that no cell shows any more are emptied; all else in it stays packed as it
+was. Parquet is written anew, row group by
 row group, since it stores values column by column.
 """
 
@@ -14,6 +15,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +28,17 @@ _ROW = re.compile(rb"<((?:\w+:)?row)\b([^>]*?)(?:/>|>.*?</\1>)", re.DOTALL)
 _NUMBER = re.compile(rb"\br=[\"'](\d+)[\"']")
 _SHARED = re.compile(rb"<(?:\w+:)?c\b[^>]*?\bt=[\"']s[\"'][^>]*>\s*<(?:\w+:)?v>\s*(\d+)\s*<")
 _TEXT = re.compile(rb"<((?:\w+:)?si)\b[^>]*?(?:/>|>.*?</\1>)", re.DOTALL)
+_LINK = re.compile(rb"<((?:\w+:)?hyperlink)\b([^>]*?)(?:/>|>.*?</\1>)", re.DOTALL)
+_NO_LINKS = re.compile(rb"<((?:\w+:)?hyperlinks)\b[^>]*>\s*</\1>")
+_RELATION = re.compile(rb"<((?:\w+:)?Relationship)\b([^>]*?)(?:/>|>.*?</\1>)", re.DOTALL)
+_ATTRIBUTE = re.compile(rb"\s(?:\w+:)?(id|Id|Type|Target)=[\"']([^\"']*)[\"']")
+_COMMENT = re.compile(
+    rb"<((?:\w+:)?(?:comment|threadedComment))\b([^>]*?)(?:/>|>.*?</\1>)", re.DOTALL
+)
+_CELLS = re.compile(rb"\sref=[\"'][A-Z]+(\d+)(?::[A-Z]+(\d+))?[\"']")
+_SHAPE = re.compile(rb"<((?:\w+:)?shape)\b.*?</\1>", re.DOTALL)  # the box of a comment
+_SHAPE_ROW = re.compile(rb"<(?:\w+:)?Row>\s*(\d+)\s*<")  # counted from 0
+_NOTES = ("/comments", "/threadedComment", "/vmlDrawing")  # ends of the types of such parts
 
 
 def without(file: Path, raw: Raw, entry: File, rows: set[int], target: Path) -> None:
@@ -66,11 +79,18 @@ def cut_parquet(file: Path, drop: Callable[[pa.Table, int], list[bool]], target:
 
 
 def cut_records(
-    file: Path, codec: str, delimiter: str, change: Callable[[list[str]], bool | str], target: Path
+    file: Path,
+    codec: str,
+    delimiter: str,
+    change: Callable[[list[str]], bool | str],
+    target: Path,
+    *,
+    blanks: bool = True,
 ) -> None:
     """A text file of which `change` is asked for each record: drop it (True), keep it (False).
 
-    A text that it gives stands in place of the record. Blank records are kept.
+    A text that it gives stands in place of the record. Blank records are kept. Without `blanks`
+    those at the beginning of a cell are no part of it.
     """
     held: list[bytes] = []
 
@@ -80,7 +100,7 @@ def cut_records(
             yield text if number else text.removeprefix("\ufeff")
 
     with target.open("wb") as new:
-        for record in csv.reader(texts(), delimiter=delimiter):
+        for record in csv.reader(texts(), delimiter=delimiter, skipinitialspace=not blanks):
             whole = b"".join(held)
             held.clear()
             made = change(record) if record else False
@@ -196,7 +216,8 @@ def _without_spare(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _xlsx(file: Path, raw: Raw, entry: File, rows: set[int], target: Path) -> None:
     with zipfile.ZipFile(file) as book:
         part = sheet_part(file, entry.sheet)
-        changed = {part: _without_rows(book.read(part), rows)}
+        changed = _without_notes(book, part, rows)
+        changed[part] = _without_rows(changed[part], rows)
         sheets = [name for name in book.namelist() if "/worksheets/" in name or name == part]
         before = _used(book.read(name) for name in sheets)
         after = _used(changed.get(name) or book.read(name) for name in sheets)
@@ -221,6 +242,64 @@ def _without_rows(xml: bytes, rows: set[int]) -> bytes:
         return b'<%b r="%d"/>' % (found[1], row)
 
     return _ROW.sub(kept, xml)
+
+
+def _without_notes(book: zipfile.ZipFile, part: str, rows: set[int]) -> dict[str, bytes]:
+    """The sheet and the parts beside it without links and comments of the cells of these rows."""
+    folder, _, name = part.rpartition("/")
+    beside = f"{folder}/_rels/{name}.rels"
+    sheet, gone = _without_links(book.read(part), rows)
+    if beside not in book.namelist():
+        return {part: sheet}
+    relations = book.read(beside)
+    changed = {part: sheet, beside: _without_relations(relations, gone)}
+    for found in _RELATION.finditer(relations):
+        about = dict(_ATTRIBUTE.findall(found[2]))
+        place = urljoin(part, about[b"Target"].decode()).lstrip("/")
+        if about[b"Type"].decode().endswith(_NOTES) and place in book.namelist():
+            changed[place] = _without_comments(book.read(place), rows)
+    return changed
+
+
+def _without_links(xml: bytes, rows: set[int]) -> tuple[bytes, set[bytes]]:
+    """The XML of a sheet without the links of these rows, and the ids that nothing uses now."""
+    gone: set[bytes] = set()
+
+    def kept(found: re.Match) -> bytes:
+        if not _is_within(found[2], rows):
+            return found[0]
+        gone.update(value for _, value in _ATTRIBUTE.findall(found[2]))
+        return b""
+
+    left = _LINK.sub(kept, xml)
+    used = {value for _, value in _ATTRIBUTE.findall(left)}
+    return _NO_LINKS.sub(b"", left), gone - used
+
+
+def _without_relations(xml: bytes, gone: set[bytes]) -> bytes:
+    """The XML of relations without those of these ids."""
+    return _RELATION.sub(
+        lambda m: b"" if dict(_ATTRIBUTE.findall(m[2])).get(b"Id") in gone else m[0], xml
+    )
+
+
+def _without_comments(xml: bytes, rows: set[int]) -> bytes:
+    """The XML of comments, or of their boxes, without those of these rows."""
+
+    def is_of_them(shape: bytes) -> bool:
+        row = _SHAPE_ROW.search(shape)
+        return row is not None and int(row[1]) + 1 in rows
+
+    left = _COMMENT.sub(lambda m: b"" if _is_within(m[2], rows) else m[0], xml)
+    return _SHAPE.sub(lambda m: b"" if is_of_them(m[0]) else m[0], left)
+
+
+def _is_within(attributes: bytes, rows: set[int]) -> bool:
+    """Whether all cells that an element is about stand in these rows."""
+    cells = _CELLS.search(attributes)
+    if cells is None:
+        return False
+    return all(row in rows for row in range(int(cells[1]), int(cells[2] or cells[1]) + 1))
 
 
 def _used(sheets: Iterator[bytes]) -> set[int]:

@@ -36,6 +36,7 @@ def rotate(root: Path) -> str:
     shutil.rmtree(aside, ignore_errors=True)
     try:
         told = [_rewrite(root, path, old, new) for path in _tables(root)]
+        _rewrite_sought(root, folder.name, old, new)
         _write_texts(root, folder, old, new)
         vault.store(new, aside / (folder / "keys.json").relative_to(root))
         aside.replace(root / vault.SETTLED)  # from here on the new key is the one
@@ -68,8 +69,7 @@ def _is_in_environment(folder: Path, old: vault.Keys) -> bool:
 
 
 def _tables(root: Path) -> list[Path]:
-    folder = root / "data/vault"
-    return sorted(folder.iterdir()) if folder.exists() else []
+    return sorted((root / "data/vault").glob("*.parquet"))
 
 
 def _rewrite(root: Path, path: Path, old: vault.Keys, new: vault.Keys) -> str:
@@ -105,6 +105,18 @@ def _resealed(root: Path, rows, columns: list[str], table: str, old: vault.Keys,
             ) from None
         sealed[name] = vault.encrypt(plain, key=new.encryption, context=context)
     return rows.assign(**sealed)
+
+
+def _rewrite_sought(root: Path, source: str, old: vault.Keys, new: vault.Keys) -> None:
+    """Write aside under the new key whom `crm forget` still has to look for."""
+    path = root / vault.SOUGHT / source
+    if not path.exists():
+        return
+    vault.log(root, by="rotate", fields=["forgotten customers"], rows=1,
+              purpose="another encryption key")  # fmt: skip
+    plain = vault.decrypt([path.read_text()], key=old.encryption, context=vault.SOUGHT)
+    (text,) = vault.encrypt(plain, key=new.encryption, context=vault.SOUGHT)
+    vault.write_private(root / ASIDE / path.relative_to(root), text)
 
 
 def _write_texts(root: Path, folder: Path, old: vault.Keys, new: vault.Keys) -> None:

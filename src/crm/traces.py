@@ -10,14 +10,19 @@ from __future__ import annotations
 import codecs
 import html
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from crm.wording import fill
 
@@ -31,6 +36,10 @@ _OVERLAP = 1_000
 _ELSE = ("gb18030", "cp950", "cp932")  # what text may be that is not UTF-8
 
 
+class TraceError(ValueError):
+    """There is no way to look everywhere."""
+
+
 def plain_phone(text: str) -> str:
     """A phone number without blanks, hyphens or leading +86 (Q-18).
 
@@ -41,6 +50,35 @@ def plain_phone(text: str) -> str:
     """
     text = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", text))
     return re.sub(r"^(\+86|0086)", "", text)
+
+
+def streams(path: Path, encoding: str | None = None) -> Iterator[tuple[str, BinaryIO, str]]:
+    """A file as the texts that it may be: part, bytes, and what they may be written in.
+
+    Parameters
+    ----------
+    path
+        The file. Only one that is a zip archive, as a workbook is, has several parts.
+    encoding
+        What it is written in, if that is known.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError):
+        yield from _streams("", partial(path.open, "rb"), encoding)
+        return
+    with archive:
+        for part in archive.infolist():
+            if not part.is_dir() and not part.flag_bits & 1:  # nobody reads what has a password
+                yield from _streams(part.filename, partial(archive.open, part), None)
+
+
+def _streams(
+    part: str, opened: Callable[[], BinaryIO], encoding: str | None
+) -> Iterator[tuple[str, BinaryIO, str]]:
+    for codec in _codecs(opened, encoding):
+        with opened() as text:
+            yield part, text, codec
 
 
 @dataclass(frozen=True)
@@ -90,7 +128,14 @@ class Found:
 
 
 def search(
-    con, root: Path, source: str, needles: list[Needle], *, key_columns: set[str], encodings: dict
+    con,
+    root: Path,
+    source: str,
+    needles: list[Needle],
+    *,
+    key_columns: set[str],
+    encodings: dict,
+    dvc_cache: Path | None,
 ) -> Found:
     """Look for the needles in everything that the project made or read for a source.
 
@@ -108,11 +153,13 @@ def search(
         Columns of raw files that hold source keys.
     encodings
         The encoding of text files of which it is known.
+    dvc_cache
+        The folder of DVC's cache, as of `cache`.
     """
     names = Counter((n.kind, n.others) for n in needles if n.others)
     shared = tuple(f"a {kind}, also the {kind} of {others:,} others" for kind, others in names)
     haystack = _Haystack(con, [n for n in needles if not n.others], KEY_COLUMNS | key_columns)
-    paths = list(_files(root, source))
+    paths = list(_files(root, source, dvc_cache))
     for path in paths:
         within = path.is_relative_to(root)
         shown = path.relative_to(root).as_posix() if within else str(path)
@@ -120,7 +167,7 @@ def search(
     return Found(len(paths), haystack.hits, haystack.doubtful, shared)
 
 
-def _files(root: Path, source: str) -> Iterator[Path]:
+def _files(root: Path, source: str, dvc_cache: Path | None) -> Iterator[Path]:
     """Every file that may hold something, DVC's cache wherever it lies included."""
     others = {
         folder
@@ -128,17 +175,25 @@ def _files(root: Path, source: str) -> Iterator[Path]:
         for folder in (root / place).glob("*")
         if folder.name != source
     }
-    cache = _cache(root)
     places = [root / place for place in PLACES]
-    places += [] if cache is None or cache.is_relative_to(root) else [cache]
+    if dvc_cache is not None and not dvc_cache.is_relative_to(root):
+        places.append(dvc_cache)
     for place in places:
         for path in [place] if place.is_file() else sorted(place.rglob("*")):
             if path.is_file() and path.stat().st_size and not others & set(path.parents):
                 yield path
 
 
-def _cache(root: Path) -> Path | None:
-    done = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True)
+def cache(root: Path) -> Path | None:
+    """The folder of DVC's cache; None where the project is none of DVC.
+
+    DVC is asked that lies beside this Python, whether or not its environment is activated.
+    """
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    dvc = shutil.which("dvc", path=places)
+    if dvc is None:
+        raise TraceError("no dvc beside this Python: run `make setup`; nothing was changed")
+    done = subprocess.run([dvc, "cache", "dir"], cwd=root, capture_output=True, text=True)
     return (root / done.stdout.strip()).resolve() if done.returncode == 0 else None
 
 
@@ -156,18 +211,12 @@ class _Haystack:
     def look(self, path: Path, shown: str, encoding: str | None) -> None:
         """Count what one file holds."""
         with path.open("rb") as start:
-            head = start.read(1 << 12)
-        if head.startswith(b"PAR1"):
+            head = start.read(4)
+        if head == b"PAR1":
             self._table(path, shown)
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as parts:
-                for name in parts.namelist():
-                    with parts.open(name) as part:
-                        self._read(part, "utf-8", shown)
         else:
-            for codec in _codecs(path, head, encoding):
-                with path.open("rb") as text:
-                    self._read(text, codec, shown)
+            for _part, text, codec in streams(path, encoding):
+                self._read(text, codec, shown)
 
     def _table(self, path: Path, shown: str) -> None:
         """A Parquet file, column by column; nested ones as text."""
@@ -216,19 +265,22 @@ def _runs_on(one: str, other: str) -> bool:
     return all(re.fullmatch(r"[0-9A-Za-z]", c) for c in (one, other))
 
 
-def _codecs(path: Path, head: bytes, encoding: str | None) -> tuple[str, ...]:
-    """What the text of a file may be written in."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ("utf-16",)
+def _codecs(opened: Callable[[], BinaryIO], encoding: str | None) -> tuple[str, ...]:
+    """What a text may be written in."""
+    with opened() as start:
+        head = start.read(2)
+    if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return ("utf-16", "utf-8")
     if encoding and not encoding.startswith("utf-8"):
         return (encoding,)
-    if head[1:2] == b"\0" or head[:1] == b"\0":
+    if b"\0" in head:
         return ("utf-16-le", "utf-16-be", "utf-8")
     decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as text:
+    with opened() as text:
         try:
             while block := text.read(_BLOCK):
                 decoder.decode(block)
+            decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return ("utf-8", *_ELSE)
     return ("utf-8",)

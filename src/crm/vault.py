@@ -26,6 +26,7 @@ LOG = ".crm/access.log"  # of every look into the vault
 KEEPER = "keeper"  # the role of a session that names none
 COMMANDS = ("gate", "card", "rotate", "forget")  # that open values; every stage is a `run`
 ID_LENGTH = 16  # hex digits of a customer id: 64 bits, no clash expected below 10^8 customers
+SOUGHT = ".crm/sought"  # of each source, whom `crm forget` has not proved to be gone, encrypted
 SETTLED = ".crm/rotated"  # a change of keys that is decided; `settle` puts its files in place
 COMPOUND = re.compile(  # surnames of two characters, which are shown whole (Q-23)
     "欧阳|司马|诸葛|上官|司徒|司空|夏侯|东方|皇甫|尉迟|公孙|慕容|令狐|长孙"
@@ -103,10 +104,15 @@ def from_file(path: Path) -> Keys | None:
 
 
 def store(made: Keys, path: Path) -> None:
-    """Write the keys to a file for its owner alone, forced to the disk: there is no other copy."""
+    """Write the keys to a file for its owner alone."""
+    text = json.dumps({"pseudonym": made.pseudonym.hex(), "encryption": made.encryption.hex()})
+    write_private(path, text)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file for its owner alone, forced to the disk: there is no other copy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
-    text = json.dumps({"pseudonym": made.pseudonym.hex(), "encryption": made.encryption.hex()})
     with path.open("w") as file:
         file.write(text)
         file.flush()
@@ -250,7 +256,7 @@ def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> N
     """
     role = _role(root, by)
     entry = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": getpass.getuser(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "who": _user(),
         "role": role, "by": by, "fields": fields, "rows": rows, "purpose": purpose,
     }  # fmt: skip
     path = root / LOG
@@ -259,12 +265,25 @@ def log(root: Path, *, by: str, fields: list[str], purpose: str, rows: int) -> N
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
+def _user() -> str:
+    """The user of the system; by number where it has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def _role(root: Path, by: str) -> str:
     """The role of the session, if roles.yaml lets it open values for this stage or command."""
     from crm.document import Document, Problem, did_you_mean, load
 
-    path, role = root / "roles.yaml", os.environ.get("CRM_ROLE") or KEEPER
+    path, named = root / "roles.yaml", os.environ.get("CRM_ROLE")
+    role = named or KEEPER
     if not path.exists():
+        if named:  # nothing says what it may, and it was named to be held back
+            found = f"not there, but CRM_ROLE names {named!r}"
+            expected = "the file that says what a role may open"
+            raise KeyProblem(str(Problem(path.name, found, expected, "put it back")))
         return role
     doc = Document(path.name)
     roles = load(path, doc, typed=True) or {}

@@ -12,6 +12,7 @@ import json
 import keyword
 import re
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -83,14 +84,27 @@ def reason(root: Path, name: str) -> str:
         return "is there already"
     if name in {table.split("/")[-1] for table in TABLES}:
         return "is a table"
-    return "is a word of its notebook" if name in _words() else ""
+    return "is a word of its notebook or of its test" if name in _words() else ""
 
 
 def _words() -> set[str]:
-    """The names that the cells of the notebook use, so that no import may take one."""
+    """The names that notebook and test use, so that no import may take one."""
     cells = json.loads(_template("notebook.txt", "a"))["cells"]
-    trees = [ast.parse("".join(c["source"])) for c in cells if c["cell_type"] == "code"]
-    return {n.id for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Name)} - {"a"}
+    texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    trees = map(ast.parse, [*texts, _template("test.txt", "a")])
+    return {name for tree in trees for node in ast.walk(tree) for name in _names(node)} - {"a"}
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """The names that one place of a program uses or gives."""
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.arg):
+        yield node.arg
+    elif isinstance(node, ast.FunctionDef):
+        yield node.name
+    elif isinstance(node, ast.alias):
+        yield node.asname or node.name
 
 
 def _files(name: str) -> dict[str, str]:
