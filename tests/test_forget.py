@@ -636,3 +636,16 @@ def test_a_search_tells_a_person_from_numbers_and_from_words(tmp_path):
     })  # fmt: skip
     assert found.doubtful == Counter({("reports/page.html", "name"): 1})
     assert found.shared == ("a name, also the name of 2 others",)
+
+
+def test_an_archive_that_cannot_be_read_is_no_proof(tmp_path):
+    (tmp_path / "reports").mkdir()
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("a.txt", "Ann Example " * 999)
+    whole = (tmp_path / "whole.zip").read_bytes()
+    (tmp_path / "reports/torn.zip").write_bytes(whole[:50] + b"\0" * 20 + whole[70:])
+    found = traces.search(
+        engine.connect(threads=1), tmp_path, "shop", [traces.Needle("name", "Ann Example")],
+        key_columns=set(), encodings={}, dvc_cache=None,
+    )  # fmt: skip
+    assert [place for place, _ in found.hits] == ["reports/torn.zip"]

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -163,7 +164,10 @@ def search(
     for path in paths:
         within = path.is_relative_to(root)
         shown = path.relative_to(root).as_posix() if within else str(path)
-        haystack.look(path, shown, encodings.get(path))
+        try:
+            haystack.look(path, shown, encodings.get(path))
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+            haystack.hits[shown, "an archive that cannot be read, so nobody knows"] += 1
     return Found(len(paths), haystack.hits, haystack.doubtful, shared)
 
 
