@@ -187,7 +187,7 @@ def derived(whole):
     w["window_order_value"] = w["window_spend"] / w["window_orders"].replace(0, np.nan)
     w["returned_share"] = w["returned"] / w["sales"].replace(0, np.nan)
     w["margin_share"] = w["margin"] / w["costed"].replace(0, np.nan)
-    w["is_dormant"], w["is_recent"] = w["recency_days"] >= CHURNED, w["recency_days"] <= RECENT
+    w["is_dormant"], w["is_recent"] = w["recency_days"] >= CHURNED, w["recency_days"] < RECENT
     is_new = (as_of - pd.to_datetime(w["registered_on"])).dt.days < NEW
     w["customer_type"] = np.select([w["is_dormant"], is_new], ["churned", "new"], "old")
     stage = w["customer_type"].replace("old", "mature")

@@ -614,8 +614,8 @@ def test_a_source_of_orders_alone_has_a_page(con, tables):
     assert "The data know {dimensions_fed}" in profiles.answer(facts)
     assert profiles.structure(some).empty
     assert profiles.regions(some).empty
-    for note in (profiles.service_note, profiles.product_note, profiles.marketing_note,
-                 profiles.sales_note):  # fmt: skip
+    assert "nobody waits" in profiles.service_note(facts)
+    for note in (profiles.product_note, profiles.marketing_note, profiles.sales_note):
         assert note(facts).startswith("**")
 
 

@@ -431,7 +431,8 @@ def test_a_list_tells_purchases_of_all_history_from_those_in_the_window():
 
 
 def test_the_rule_by_raw_values_is_told_with_its_limits():
-    note = rfm.raw_note({"raw_high": 2})
+    note = rfm.raw_note({"raw_high": 2, "raw_outside": 1})
+    assert "Nobody else" in rfm.raw_note({"raw_high": 2, "raw_outside": 0})
     limits = ("recent_days", "monthly_purchases", "order_value", "window_days", "raw_outside")
     assert all("{" + name in note for name in limits)
     assert "No customer" in rfm.raw_note({"raw_high": 0})

@@ -201,6 +201,15 @@ def test_orders_cancelled_within_a_day_ask_for_a_check_at_entry():
     assert "nothing to mend" in sales.entry_note({"swift_share": 0.0})
 
 
+def test_of_the_orders_cancelled_within_a_day_the_two_largest_are_told(con, shop):
+    items = "line order_id customer_id product_id ordered_at quantity amount\n"
+    items += "1 1 a mug 2023-01-01 1 10\n2 2 a mug 2023-01-01 1 30\n3 3 a mug 2023-01-01 1 20\n"
+    returns = "reverses_line customer_id product_id returned_at quantity amount\n"
+    returns += "1 a mug 2023-01-01 1 10\n2 a mug 2023-01-01 1 30\n3 a mug 2023-01-01 1 20"
+    moved, _ = shop(items=items, returns=returns)
+    assert engine.frame(con, sales.swiftest(moved))["swift_largest"].tolist() == [50.0]
+
+
 def test_a_product_that_was_only_returned_has_no_share(con, shop):
     moved, _ = shop(items="line")
     best = sales.best_products(moved)

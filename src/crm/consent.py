@@ -269,6 +269,13 @@ def answer(found: dict) -> str:
     )
 
 
+def tile_note(found: dict) -> str:
+    """What stands below the share of customers who may be addressed."""
+    if not found["statements"]:
+        return "by declared basis alone; no refusals on record"
+    return "{marketing_permitted} customer[s]"
+
+
 def stand_title(found: dict) -> str:
     """The finding of the chart of grounds."""
     if found["marketing_permitted"] is None:

@@ -1136,13 +1136,14 @@ def answer_note(found: dict) -> str:
     if not found["records"]:
         return (
             "**Each of the {keys} source key[s] counts as one person**: the source tells no names "
-            "or contacts, so nobody can say who has two. {named_orders} of {orders} order[s] "
-            "({named_share:pct}) name their customer."
+            "or contacts, so nobody can say who has two. {named_orders} of {orders} order[s], "
+            "free ones among them, ({named_share:pct}) name their customer."
         )
     return (
         "**{keys} source key[s] belong to {customers} customer[s]**, as far as names, phones, "
         "e-mails, birth dates and places tell; {suggested} pair[s] more wait for a decision. "
-        "{named_orders} of {orders} order[s] ({named_share:pct}) name their customer."
+        "{named_orders} of {orders} order[s], free ones among them, ({named_share:pct}) name "
+        "their customer."
     )
 
 

@@ -225,7 +225,7 @@ def typed(
         customer_type=kind,
         lifecycle=stage,
         is_dormant=is_churned,
-        is_recent=(w.recency_days <= recent_days).fill_null(False),
+        is_recent=w.recency_days.between(0, recent_days - 1).fill_null(False),
         **_ratios(w),
     )
     columns = [c for c in TABLES["features/profiles"].columns if c.name not in PERMISSIONS]
@@ -999,7 +999,7 @@ def service_note(found: dict) -> str:
             "card of each beside the phone."
         )
     if not found["waiting"]:
-        return "**Service: nobody waits.** The data hold no open case of a customer."
+        return "Service: nobody waits. The data hold no open case of a customer."
     return (
         "**Service: close the cases of the {waiting} customer[s] who wait for an answer**, with "
         "the card of each beside the phone; they spent {waiting_spend:money} so far."

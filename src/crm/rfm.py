@@ -294,6 +294,13 @@ def raw_note(found: dict) -> str:
             "{recent_days:days}, at least {monthly_purchases} purchase[s] a month and more than "
             "{order_value:money} an order, both on average over the last {window_days:days}."
         )
+    if not found["raw_outside"]:
+        return (
+            "{raw_high} of the {high_value_customers} high-value customer[s] pass[es|] a stricter "
+            "rule, too: a purchase within {recent_days:days}, at least {monthly_purchases} "
+            "purchase[s] a month and more than {order_value:money} an order, both on average over "
+            "the last {window_days:days}. Nobody else does."
+        )
     return (
         "A stricter rule without scores asks for a purchase within {recent_days:days}, at least "
         "{monthly_purchases} purchase[s] a month and more than {order_value:money} an order, both "
@@ -549,6 +556,12 @@ def best(tiers: pd.DataFrame) -> pd.DataFrame:
     """One high-value customer to visit, by spend (RFM-13, PRV-07)."""
     high = tiers[(tiers["tier"] == "high value") & tiers["may_contact"]]
     return _listed(high, "rfm", "frequency", "monetary")
+
+
+def invited(tiers: pd.DataFrame) -> pd.DataFrame:
+    """One customer whose only purchase lies in the window, to invite to a second (PRV-07)."""
+    once = tiers[(tiers["orders"] == 1) & (tiers["frequency"] == 1) & tiers["may_contact"]]
+    return _listed(once)
 
 
 def offered(tiers: pd.DataFrame) -> pd.DataFrame:

@@ -425,7 +425,7 @@ def single_order_note(best: pd.DataFrame) -> str:
         return "None of these owes more than half of its sales to one order."
     return (
         "{one_order_products} of these owe[s|] more than half of [its|their] sales to a single "
-        "order, such as **{one_order_product:text}**: look for a mistyped price or quantity, and "
+        "order, first **{one_order_product:text}**: look for a mistyped price or quantity, and "
         "for its credit among the corrections."
     )
 
@@ -443,8 +443,18 @@ def entry_note(found: dict) -> str:
         return "Order entry: nothing to mend. No order was cancelled within a day."
     return (
         "**Order entry: ask back before a very large order is booked.** Orders cancelled within "
-        "a day, most likely mistyped, make {swift:money}, {swift_share:pct} of all that came back."
+        "a day make {swift:money}, {swift_share:pct} of all that came back; the two largest alone "
+        "are {swift_largest:money}, and may have been mistyped."
     )
+
+
+def swiftest(moved: ibis.Table, *, top: int = 2) -> ibis.Table:
+    """One row: what the `top` largest orders that were cancelled within a day were worth."""
+    from ibis import _
+
+    each = moved.filter(_.swift > 0).group_by("order_id").agg(swift=_.swift.sum())
+    first = each.order_by(_.swift.desc(), "order_id").limit(top)
+    return first.aggregate(swift_largest=_.swift.sum().fill_null(0))
 
 
 def returned_most(returned: pd.DataFrame, months: pd.DataFrame) -> dict:

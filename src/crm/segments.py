@@ -67,7 +67,7 @@ SUGGESTED = {  # (kind, what the segment begins with): one suggestion for each u
         "tell them when an order is late before they ask",
     ),
     ("behaviour", "low"): (
-        "one message a season, no more",
+        "one message a season besides the lists of tiers",
         "novelties of the category they know",
         "ask once whether something went wrong",
     ),
@@ -432,8 +432,8 @@ def cell_note(found: dict) -> str:
     return (
         "**Marketing: begin with {quiet_cell}**: of the groups crossed here it is where "
         "customers who fell silent once spent most, {quiet_spend:money}. {quiet_contacts} "
-        "customer[s] there may be addressed; nobody else goes on the list. The largest sum is not "
-        "the largest per head: the table tells both."
+        "customer[s] there may be addressed; nobody else goes on the list, and who stands on a "
+        "list of the page on tiers is not written to twice."
     )
 
 
@@ -526,7 +526,7 @@ def _cells(segments: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         profit=("profit", lambda values: values.sum(min_count=1)), silent_share=("silent", "mean"),
         silent_spend=("_quiet", "sum"),
     )  # fmt: skip
-    made = groups.reset_index()
+    made = groups.assign(spend_per_customer=groups["spend"] / groups["customers"]).reset_index()
     return made if made["profit"].notna().any() else made.drop(columns="profit")
 
 

@@ -819,13 +819,13 @@ def base_note(found: dict) -> str:
         return "**No customer permits a profile, so nobody has tags.**"
     if found["back_share"] is None:
         return (
-            "**{churned_share:pct} of the {tagged} customer[s] with tags [has|have] bought "
-            "nothing for {churned_days:days}** and count[s|] as churned; whether they come back "
+            "**{churned_share:pct} of the {tagged} customer[s] with tags bought before, but not "
+            "in the last {churned_days:days}**, and count[s|] as churned; whether they come back "
             "these data cannot tell yet. {high_high} [is|are] high in both spend and frequency."
         )
     return (
-        "**{churned_share:pct} of the {tagged} customer[s] with tags [has|have] bought nothing "
-        "for {churned_days:days}** and count[s|] as churned; of those who did at "
+        "**{churned_share:pct} of the {tagged} customer[s] with tags bought before, but not in "
+        "the last {churned_days:days}**, and count[s|] as churned; of those who did at "
         "{since_on:date}, {back_share:pct} bought again since. {high_high} [is|are] high in both "
         "spend and frequency."
     )
@@ -842,7 +842,8 @@ def types_note(found: dict) -> str:
         "No registration is known, so a customer is new by the first purchase in the data, which "
         "begin on {data_from:date}: **some of the new are older than the data**, and old can only "
         "be who bought before the last {new_days:days}. Read new and old together until the data "
-        "go back twice as far."
+        "go back twice as far. Who never made a purchase that stands ({never_bought}) counts as "
+        "new."
     )
 
 
