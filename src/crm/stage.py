@@ -213,6 +213,12 @@ class Stage:
 
         return engine.frame(self.con, expr)
 
+    def arrays(self, expr: ibis.Table) -> dict:
+        """The whole numbers of a result, a NumPy array for each column."""
+        from crm import engine
+
+        return engine.arrays(self.con, expr)
+
     def row(self, expr: ibis.Table) -> dict:
         """The one row of a result as plain values, ready for `metrics`."""
         return self.frame(expr).to_dict("records")[0]
