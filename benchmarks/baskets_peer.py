@@ -1,10 +1,11 @@
-"""The contenders of baskets.py: `python baskets_peer.py NAME FOLDER SUPPORT` prints one as JSON."""
+"""The contenders of baskets.py: `python baskets_peer.py NAME FOLDER SUPPORT` prints JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def mlxtend(starts, items, support: float) -> dict:
 def pyfim(starts, items, support: float) -> dict:
     import fim
 
-    lists = [items[a:b].tolist() for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    lists = [items[a:b].tolist() for a, b in pairwise(starts)]
     least = int(np.ceil(round(support * len(lists), 9)))
     fastest = {"seconds": float("inf")}
     for miner in (fim.fpgrowth, fim.eclat, fim.apriori):

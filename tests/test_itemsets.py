@@ -1,4 +1,4 @@
-"""Frequent itemsets: the same as mlxtend finds, whatever the baskets, the length and the threads."""
+"""Frequent itemsets: the same as mlxtend finds, whatever the baskets and the threads."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def as_dict(found) -> dict[tuple, int]:
 def by_mlxtend(miner, rows, least: int, longest: int, kinds: int = 8) -> dict[tuple, int]:
     """What mlxtend finds, as counts; half a basket below the least, as it compares shares."""
     table = pd.DataFrame([[item in row for item in range(kinds)] for row in rows])
-    found = miner(table, min_support=(least - 0.5) / len(rows), max_len=longest)
-    return {tuple(sorted(items)): round(support * len(rows))
-            for items, support in zip(found["itemsets"], found["support"], strict=True)}  # fmt: skip
+    found = miner(table, min_support=min((least - 0.5) / len(rows), 1.0), max_len=longest)
+    pairs = zip(found["itemsets"], found["support"], strict=True)
+    counts = {tuple(sorted(items)): round(support * len(rows)) for items, support in pairs}
+    return {items: n for items, n in counts.items() if n >= least}
 
 
 @pytest.mark.parametrize("miner", [fpgrowth, apriori])
@@ -95,7 +96,9 @@ def test_a_basket_of_5000_items_is_found_with_all_its_pairs():
 
 def test_a_support_that_would_not_fit_is_refused_with_the_one_that_would():
     rows = [range(30)] * 4 + [range(10)] * 3
-    with pytest.raises(ItemsetError, match="4,495 itemsets of two or three .* at least 4 basket") as e:
+    with pytest.raises(
+        ItemsetError, match=r"4,495 itemsets of two or three .* at least 4 basket"
+    ) as e:
         itemsets.mine(baskets(rows, 30), least=4, most=200)
     fits = int(str(e.value).rpartition(" ")[2])
     assert fits == 5

@@ -42,6 +42,8 @@ def setup() -> None:
     _call(
         [str(PYTHON), "-m", "compileall", "-q", str(VENV / "lib"), str(ROOT / "src")], env, False
     )
+    # what Numba compiles is kept beside the module, so that no first run waits for it
+    _call([str(PYTHON), "-c", "from crm import itemsets; itemsets.warm()"], env)
     STAMP.write_text(wanted)
 
 

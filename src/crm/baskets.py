@@ -118,12 +118,11 @@ def giants(lines: ibis.Table, *, largest: int = 1000) -> ibis.Table:
     """One row: orders and customers with baskets of more than `largest` products."""
     from ibis import _
 
-    counts = {}
+    counts = []
     for unit, key in UNITS.items():
-        held = lines.filter(lines[key].notnull()).group_by(key)
-        held = held.agg(size=_.product_id.nunique())
-        counts[f"giant_{unit}s"] = (held.filter(_.size > largest).count()).as_scalar()
-    return lines.aggregate(**{name: value for name, value in counts.items()})
+        held = lines.filter(lines[key].notnull()).group_by(key).agg(size=_.product_id.nunique())
+        counts.append(held.filter(_.size > largest).aggregate(**{f"giant_{unit}s": _.count()}))
+    return counts[0].cross_join(counts[1])
 
 
 def packed(rows: dict[str, np.ndarray], *, kinds: int) -> Baskets:
@@ -174,9 +173,7 @@ def mine(
         threads = threads or os.cpu_count() or 1
         return itemsets.mine(baskets, least=least, longest=longest, most=most, threads=threads)
     if method not in ("fpgrowth", "apriori"):
-        raise BasketError(
-            f"baskets.mine.method is {method!r}; expected own, fpgrowth or apriori"
-        )
+        raise BasketError(f"baskets.mine.method is {method!r}; expected own, fpgrowth or apriori")
     return _by_mlxtend(baskets, least, longest, method)
 
 
@@ -273,9 +270,10 @@ def named(rules: pd.DataFrame, goods: pd.DataFrame, unit: str) -> pd.DataFrame:
             ]
     made = rules.assign(**texts, unit=unit)
     both = set(zip(rules["antecedent"], rules["consequent"], strict=True))
-    mirrored = [(b, a) in both for a, b in zip(rules["antecedent"], rules["consequent"],
-                                               strict=True)]  # fmt: skip
-    advice = np.select([mirrored, rules["confidence"] >= SURE], ["bundle", "offer"], "show nearby")
+    pairs = zip(rules["consequent"], rules["antecedent"], strict=True)
+    mirrored = np.array([pair in both for pair in pairs], bool)
+    leads = rules["confidence"].to_numpy() >= SURE
+    advice = np.select([mirrored, leads], ["bundle", "offer"], "show nearby")
     relation = np.where(rules["lift"] >= COMPLEMENT, "complement", "none")
     made = made.assign(suggestion=advice, relation=relation)
     made[["conviction"]] = made[["conviction"]].replace(np.inf, np.nan)
@@ -329,8 +327,9 @@ def discoveries(p_values: pd.Series) -> pd.Series:
     return pd.Series(np.minimum(least, 1.0), p_values.index)
 
 
-def facts(counts: dict[str, int], goods: pd.DataFrame) -> dict:
-    """Metrics of the baskets: how many of each kind, in both parts, and how many products."""
+def facts(packs: dict[tuple[str, str], Baskets], goods: pd.DataFrame) -> dict:
+    """Metrics of the baskets: how many in each part and of each unit, and how many products."""
+    counts = {f"{part}_{unit}s": len(pack) for (part, unit), pack in packs.items()}
     return counts | {"products": len(goods)}
 
 
@@ -360,6 +359,13 @@ def shown(made: pd.DataFrame) -> pd.DataFrame:
     return made.sort_values("holds", ascending=False, kind="stable", ignore_index=True)[columns]
 
 
+def strongest(made: pd.DataFrame, *, top: int = 12) -> pd.DataFrame:
+    """One rule of the `top` by lift that hold, in words: its confidence then and later."""
+    sure = made[made["holds"]].head(top)
+    words = sure["antecedent"] + " → " + sure["consequent"]
+    return sure.assign(rule=words)[["rule", "confidence", "later_confidence"]]
+
+
 def answer(found: dict) -> str:
     """The sentence that opens the page."""
     if not found["order_rules"]:
@@ -369,8 +375,8 @@ def answer(found: dict) -> str:
         )
     if not found["order_hold"]:
         return (
-            "**None of the {order_rules} rule[s] holds**: what was found up to {split_on:date} was "
-            "not seen again in the orders after it."
+            "**None of the {order_rules} rule[s] holds**: what was found up to {split_on:date} "
+            "was not seen again in the orders after it."
         )
     return (
         "**{order_hold} of {order_rules} rule[s] hold[s|] in later orders, too.** The strongest: "
@@ -407,16 +413,16 @@ def giants_note(found: dict) -> str:
     if not found["giant_orders"] + found["giant_customers"]:
         return "No basket is too large to be looked at."
     return (
-        "Left out as too large: {giant_orders} order[s] and {giant_customers} customer[s] with more "
-        "than {largest} products."
+        "Left out as too large: {giant_orders} order[s] and {giant_customers} customer[s] with "
+        "more than {largest} product[s]."
     )
 
 
 def simplest(made: pd.DataFrame, *, improvement: float = 0.0) -> pd.DataFrame:
     """`made` without rules that a simpler one makes needless (Bayardo, Agrawal, Gunopulos 1999).
 
-    A rule is needless if another of it, with the same consequent and fewer products to go from, has
-    a confidence that is not lower by more than `improvement`.
+    A rule is needless if another, with the same consequent and only some of its products to go
+    from, has a confidence that is not lower by more than `improvement`.
     """
     best = dict(zip(zip(made["antecedent"], made["consequent"], strict=True), made["confidence"],
                     strict=True))  # fmt: skip
@@ -424,7 +430,9 @@ def simplest(made: pd.DataFrame, *, improvement: float = 0.0) -> pd.DataFrame:
     def needless(rule) -> bool:
         shorter = (part for size in range(1, len(rule.antecedent))
                    for part in combinations(rule.antecedent, size))  # fmt: skip
-        known = [best[part, rule.consequent] for part in shorter if (part, rule.consequent) in best]
+        known = [
+            best[part, rule.consequent] for part in shorter if (part, rule.consequent) in best
+        ]
         return bool(known) and rule.confidence <= max(known) + improvement
 
     kept = [not needless(rule) for rule in made.itertuples()]
@@ -452,7 +460,9 @@ def _by_mlxtend(baskets: Baskets, least: int, longest: int, method: str) -> Item
     table = csr_array((held, baskets.items, baskets.starts), shape=shape)
     frame = pd.DataFrame.sparse.from_spmatrix(table)
     share = (least - 0.5) / max(len(baskets), 1)  # it compares shares: half a basket is safe
-    found = getattr(frequent_patterns, method)(frame, min_support=share, max_len=longest)
+    miner = getattr(frequent_patterns, method)
+    found = miner(frame, min_support=min(share, 1.0), max_len=longest)
+    found = found[(found["support"] * len(baskets)).round() >= least]
     sizes = found["itemsets"].map(len)
     sets, counts = [], []
     for size in range(1, max(int(sizes.max()) if len(sizes) else 1, min(longest, 3)) + 1):
@@ -487,8 +497,10 @@ def _rows(from_: np.ndarray, to: np.ndarray) -> pd.DataFrame:
 
 def _ordered(rules: pd.DataFrame) -> pd.DataFrame:
     """The strongest lift first, then most baskets, then the item numbers, shorter sides first."""
-    numbers = [name for name in rules.columns if name.rpartition("_")[0] in SIDES and name[-1].isdigit()]
-    keys = [rules[name].fillna(NONE).to_numpy() for name in reversed(sorted(numbers))]
+    numbers = [
+        name for name in rules.columns if name.rpartition("_")[0] in SIDES and name[-1].isdigit()
+    ]
+    keys = [rules[name].fillna(NONE).to_numpy() for name in sorted(numbers, reverse=True)]
     place = np.lexsort([*keys, -rules["n"].to_numpy(), -rules["lift"].round(DIGITS).to_numpy()])
     return rules.iloc[place].reset_index(drop=True)
 

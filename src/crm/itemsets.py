@@ -1,7 +1,7 @@
 """Frequent itemsets, exact and fast: which items stand together in many baskets.
 
-Items are numbered from the rarest to the commonest. For each item, in turn the rarest of a set, the
-baskets that hold it are read once to count its partners, and once more to count pairs of those
+Items are numbered from the rarest to the commonest. For each item, in turn the rarest of a set,
+the baskets that hold it are read once to count its partners, and once more to count pairs of those
 partners that are frequent with it, in a square that is small since rare items have few frequent
 partners. No candidate is ever generated, so memory does not grow with the support asked for. Sets
 of more than three items are found the same way in the baskets of each item that leads a triple.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numba
 import numpy as np
@@ -89,8 +90,8 @@ def mine(
 
     Examples
     --------
-    >>> three = Baskets.of(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 1]), baskets=3, kinds=2)
-    >>> found = mine(three, least=2)
+    >>> basket, item = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 1])
+    >>> found = mine(Baskets.of(basket, item, baskets=3, kinds=2), least=2)
     >>> [rows.tolist() for rows in found.sets], [counts.tolist() for counts in found.counts]
     ([[[0], [1]], [[0, 1]], []], [[2, 3], [2], []])
     """
@@ -191,7 +192,7 @@ def _deeper(lists: _Lists, least: int, longest: int, room: int, threads: int) ->
 def _two_and_three(lists: _Lists, least: int, longest: int, room: int, threads: int) -> np.ndarray:
     """The frequent sets of 2 and 3 items as rows of three numbers and a count; −1 for none."""
     edges = np.unique(np.linspace(0, lists.kinds, PARTS + 1).astype(np.int64))
-    spans = list(zip(edges[:-1], edges[1:], strict=True))
+    spans = list(pairwise(edges))
     none = np.zeros(1, np.int64)
 
     def part(span):
@@ -395,9 +396,7 @@ def _tails(n, a, b, whole):
             continue
         above = k * whole > draws * good  # else the terms below k are the fewer
         at = k if above else k - 1
-        term = math.exp(
-            _ways(good, at) + _ways(whole - good, draws - at) - _ways(whole, draws)
-        )
+        term = math.exp(_ways(good, at) + _ways(whole - good, draws - at) - _ways(whole, draws))
         total = 0.0
         while term > total * 1e-17 and term > 0.0:
             total += term
