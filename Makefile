@@ -41,7 +41,6 @@ nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmark
 	@python benchmarks/rules.py --check
 	@python benchmarks/profiles.py --check
 	@python benchmarks/identity.py --check
-	@python benchmarks/baskets.py --check
 
 publish: run ## copy the site to DIR=…
 	@crm publish $(or $(DIR),$(error say where to: make publish DIR=folder))

@@ -1,4 +1,7 @@
-"""The contenders of baskets.py: `python baskets_peer.py NAME FOLDER SUPPORT` prints JSON."""
+"""The contenders of baskets.py: `python baskets_peer.py NAME FOLDER SUPPORT` prints JSON.
+
+With the name `zipf` and a number of baskets in place of the support it draws the baskets.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +80,9 @@ def pyfim(starts, items, support: float) -> dict:
 
 def main() -> None:
     name, folder, support = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+    if name == "zipf":
+        zipf(int(support), folder)
+        return
     starts, items = np.load(folder / "starts.npy"), np.load(folder / "items.npy")
     run = {"ours": lambda: ours(starts, items, support, 0), "mlxtend": lambda: mlxtend(
         starts, items, support), "one": lambda: ours(starts, items, support, 1),
