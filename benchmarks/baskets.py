@@ -6,7 +6,7 @@
 Baskets of about 15 of 4,000 items, drawn by Zipf's law; sets of up to three items. Each contender
 runs in a process of its own and measures the call alone, its input made ready before: for mlxtend
 the sparse frame, the faster of its forms here, for PyFIM lists of Python numbers. PyFIM is C, and
-is built once into a place of its own (`.crm/peers`) from `peers.lock`. The run fails unless all
+is built once into a place of its own (`.venv-peers`) from `peers.lock`. The run fails unless all
 find the same number of sets with the same counts.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 import baskets_peer
 
 HERE = Path(__file__).resolve().parent
-PEERS = HERE.parent / ".crm/peers"
+PEERS = HERE.parent / ".venv-peers"
 SIZES, SUPPORTS, RUNS = (200_000, 1_000_000), (0.01, 0.005, 0.001), 3
 SLOW = 0.005  # mlxtend is put to 200,000 baskets from this support on
 TITLES = {"ours": "ours", "one": "ours, one thread", "pyfim": "PyFIM (C)", "mlxtend": "mlxtend"}

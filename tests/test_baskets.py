@@ -222,4 +222,6 @@ def test_rules_are_written_with_codes_names_and_advice(con, tmp_path):
     ]  # fmt: skip
     both = analysis.settled([table, table.assign(unit="customer")])
     check("features/association_rules", both)
+    assert analysis.shown(table)[["antecedent", "consequent"]].values.tolist() == [["Cup", "Mug"]]
+    assert analysis.strongest(table)["rule"].tolist() in ([], ["Cup → Mug"])
     assert both["unit"].tolist() == ["customer"] * 2 + ["order"] * 2

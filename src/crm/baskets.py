@@ -353,15 +353,27 @@ def rule_facts(made: pd.DataFrame, unit: str) -> dict:
 
 
 def shown(made: pd.DataFrame) -> pd.DataFrame:
-    """The rules as the page shows them: those that hold first, then by lift."""
-    columns = ["antecedent", "consequent", "n", "support", "confidence", "lift", "q_value",
-               "later_confidence", "later_lift", "holds", "suggestion"]  # fmt: skip
-    return made.sort_values("holds", ascending=False, kind="stable", ignore_index=True)[columns]
+    """One set of products: its surest rule, those that hold first, then by lift.
+
+    The other rules of the same products stand in `features/association_rules` only.
+    """
+    codes = made["antecedent_code"] + "|" + made["consequent_code"]
+    sets = codes.str.split("|").map(lambda parts: "|".join(sorted(parts)))
+    order = ["holds", "confidence"]
+    surest = made.assign(_set=sets, _at=range(len(made))).sort_values(
+        order, ascending=False, kind="stable"
+    )
+    surest = surest.drop_duplicates("_set").sort_values("_at", kind="stable")
+    surest = surest.sort_values("holds", ascending=False, kind="stable", ignore_index=True)
+    columns = ["antecedent", "consequent", "n", "confidence", "later_confidence", "lift", "holds",
+               "suggestion"]  # fmt: skip
+    return surest[columns]
 
 
 def strongest(made: pd.DataFrame, *, top: int = 12) -> pd.DataFrame:
-    """One rule of the `top` by lift that hold, in words: its confidence then and later."""
-    sure = made[made["holds"]].head(top)
+    """One of the `top` rules that `shown` begins with, in words: its confidence then and later."""
+    lines = shown(made)
+    sure = lines[lines["holds"]].head(top)
     words = sure["antecedent"] + " → " + sure["consequent"]
     return sure.assign(rule=words)[["rule", "confidence", "later_confidence"]]
 
@@ -393,7 +405,7 @@ def sales_note(found: dict) -> str:
     return (
         "**Sales: bundle what holds**, first *{order_from:text}* with *{order_to:text}*: both in "
         "one listing, at one price, and the second shown wherever the first is put into the "
-        "cart. {order_hold} rule[s] of the table below held."
+        "cart. The table below has one line for each set of products."
     )
 
 

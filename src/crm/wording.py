@@ -88,6 +88,13 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "omo_orders": "Store purchases after a visit online",
     "known_share": "Known of",
     "earlier_customers": "Customers then",
+    "antecedent": "Who bought",
+    "consequent": "also bought",
+    "n": "Baskets with both",
+    "confidence": "So often",
+    "later_confidence": "Later",
+    "lift": "Times chance",
+    "holds": "Held",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
@@ -117,6 +124,9 @@ FORMS = {  # column id: its form, where name and type do not tell
     "other": "money",
     "share": "pct",
     "probability": "pct",
+    "support": "pct",
+    "confidence": "pct",
+    "later_confidence": "pct",
     "line": "int",
     "units": "int",
     "age_days": "int",
