@@ -205,6 +205,8 @@ def test_no_line_makes_empty_rules_all_the_way(con, bought, tmp_path):
     table = analysis.named(analysis.confirmed(made, pack), engine.frame(con, goods), "order")
     facts = analysis.rule_facts(table, "order") | analysis.rule_facts(table, "customer")
     assert (facts["order_rules"], facts["customer_hold"]) == (0, 0)
+    assert analysis.shown(table).empty
+    assert analysis.strongest(table).empty
     assert "No two products" in analysis.answer(facts)
     assert "nothing to bundle" in analysis.sales_note(facts)
     assert "nothing to offer" in analysis.marketing_note(facts)

@@ -265,9 +265,8 @@ def named(rules: pd.DataFrame, goods: pd.DataFrame, unit: str) -> pd.DataFrame:
     for side in SIDES:
         for column, name, sign in (("product_id", "code", "|"), ("product_name", "", " + ")):
             values = goods[column].to_numpy()
-            texts[f"{side}_{name}".rstrip("_")] = [
-                sign.join(values[list(items)]) for items in rules[side]
-            ]
+            told = [sign.join(values[list(items)]) for items in rules[side]]
+            texts[f"{side}_{name}".rstrip("_")] = pd.Series(told, rules.index, dtype="str")
     made = rules.assign(**texts, unit=unit)
     both = set(zip(rules["antecedent"], rules["consequent"], strict=True))
     pairs = zip(rules["consequent"], rules["antecedent"], strict=True)
