@@ -19,6 +19,7 @@ from crm.tables import check, lookup
 
 AS_OF = date(2023, 10, 31)
 E7 = [{0, 1}] * 6 + [{0}] * 4 + [{1}] * 3 + [{2}] * 7  # 10 bought A, 6 of them B, 3 more B alone
+FLOORS = {"confidence": 0.3, "lift": 1.0}
 ANY = {"confidence": 0.0, "lift": 0.0, "false_discoveries": 1.0}
 ITEMS = "line order_id customer_id product_id ordered_at amount\n"
 PRODUCTS = "product_id product_name category is_product\n" + "\n".join(
@@ -127,12 +128,12 @@ def test_a_rule_that_a_simpler_one_says_is_dropped():
 
 def test_a_rule_has_to_hold_in_later_baskets():
     made = analysis.rules(itemsets.mine(baskets(E7), least=1, longest=2), **ANY)
-    same = analysis.confirmed(made, baskets(E7))
+    same = analysis.confirmed(made, baskets(E7), **FLOORS)
     one = rule(same, (0,), (1,))
     assert (one["later_n"], one["later_confidence"], one["holds"]) == (6, 0.6, True)
-    apart = analysis.confirmed(made, baskets([{0}] * 9 + [{1}] * 9))
+    apart = analysis.confirmed(made, baskets([{0}] * 9 + [{1}] * 9), **FLOORS)
     assert not apart["holds"].any()
-    none = analysis.confirmed(made, baskets([]))
+    none = analysis.confirmed(made, baskets([]), **FLOORS)
     assert none["later_confidence"].isna().all()
     assert not none["holds"].any()
 
@@ -202,7 +203,9 @@ def test_no_line_makes_empty_rules_all_the_way(con, bought, tmp_path):
     rows, goods = bought("")
     pack = analysis.packed(engine.arrays(con, analysis.numbered(rows, goods, "order")), kinds=0)
     made = analysis.simplest(analysis.rules(analysis.mine(pack), **ANY))
-    table = analysis.named(analysis.confirmed(made, pack), engine.frame(con, goods), "order")
+    table = analysis.named(
+        analysis.confirmed(made, pack, **FLOORS), engine.frame(con, goods), "order"
+    )
     facts = analysis.rule_facts(table, "order") | analysis.rule_facts(table, "customer")
     assert (facts["order_rules"], facts["customer_hold"]) == (0, 0)
     assert analysis.shown(table).empty
@@ -218,12 +221,14 @@ def test_rules_are_written_with_codes_names_and_advice(con, tmp_path):
     rows = [{0, 1}] * 9 + [{2}] * 9 + [{1}]
     made = analysis.rules(itemsets.mine(baskets(rows, 3), least=2), false_discoveries=1.0)
     goods = pd.DataFrame({"product_id": ["c1", "m2", "p3"], "product_name": ["Cup", "Mug", "Pot"]})
-    table = analysis.named(analysis.confirmed(made, baskets(rows, 3)), goods, "order")
+    table = analysis.named(analysis.confirmed(made, baskets(rows, 3), **FLOORS), goods, "order")
     assert table[["antecedent", "consequent_code", "suggestion", "relation"]].values.tolist() == [
         ["Cup", "m2", "bundle", "complement"], ["Mug", "c1", "bundle", "complement"]
     ]  # fmt: skip
     both = analysis.settled([table, table.assign(unit="customer")])
     check("features/association_rules", both)
-    assert analysis.shown(table)[["antecedent", "consequent"]].values.tolist() == [["Cup", "Mug"]]
-    assert analysis.strongest(table)["rule"].tolist() in ([], ["Cup → Mug"])
+    shown = analysis.shown(table)
+    assert shown[["who_bought", "also_bought", "held"]].values.tolist() == [["Cup", "Mug", True]]
+    assert analysis.strongest(table)["rule"].tolist() == ["Cup → Mug"]
+    assert analysis.strongest(table.assign(holds=False)).empty
     assert both["unit"].tolist() == ["customer"] * 2 + ["order"] * 2

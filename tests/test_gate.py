@@ -430,6 +430,24 @@ def test_a_file_that_is_not_utf_8_is_read_all_the_same(root, file, data, place):
     assert f"\nreports/{file}, {place}" in said(root)
 
 
+def locked(data: bytes) -> bytes:
+    """The archive as it would be with a password: the flag of its part is set in both places."""
+    made = bytearray(archive(data))
+    for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        made[made.index(mark) + at] |= 1
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [locked(b"n,name\n1,Ann\n"), archive(b"n,name\n" * 99)[:60], archive(b"x" * 99)[:-30]],
+    ids=["password", "cut in its part", "cut in its list of parts"],
+)
+def test_an_archive_that_nobody_can_read_stops_the_run(root, data):
+    (root / "reports/a.zip").write_bytes(data)
+    assert "a.zip is an archive that is torn or has a password" in said(root)
+
+
 def test_bytes_that_are_no_text_say_nothing(root):
     noise = hashlib.shake_256(b"noise").digest(200_000)
     (root / "reports/a.bin").write_bytes(b"PK\5\6" + noise)  # nor is it an archive

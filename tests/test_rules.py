@@ -102,6 +102,7 @@ def bad(rule: Rule) -> dict:
         "present": None, "either": None, "at_least": low, "at_most": high,
         "above": rule.value, "not_zero": "0", "one_of": "no such",
         "none_of": rule.value.split("|")[0], "matches": "no such", "in_period": "2025-01-01",
+        "not_over": "2025-01-01",
         "not_after": high, "known": "no such",
     }  # fmt: skip
     others = {rule.value: None} if rule.check == "either" else {}
@@ -211,7 +212,7 @@ def test_without_a_period_no_day_is_outside_it(con):
 
 
 def test_a_statement_of_consent_holds_however_early_it_was_made(con):
-    rule = next(r for r in RULES if (r.table, r.check) == ("consents", "in_period"))
+    rule = next(r for r in RULES if (r.table, r.check) == ("consents", "not_over"))
     days = ["1900-01-01", "2023-12-31", "2024-12-31", "2025-01-01"]
     rows = [good("consents") | {"at": f"{day} 10:00:00"} for day in days]
     assert broken(con, rule, *rows) == [False, False, False, True]

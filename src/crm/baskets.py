@@ -13,6 +13,7 @@ orders, and of no customer.
 
 from __future__ import annotations
 
+import os
 from datetime import date, timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
@@ -164,8 +165,6 @@ def mine(
     crm.itemsets.ItemsetError
         More sets than there is room for, with the number and the count that would fit.
     """
-    import os
-
     from crm import itemsets
 
     least = max(int(np.ceil(round(support * len(baskets), 9))), count, 1)
@@ -234,12 +233,12 @@ def rules(
 
 
 def confirmed(
-    rules: pd.DataFrame, later: Baskets, *, confidence: float = 0.3, lift: float = 1.0
+    rules: pd.DataFrame, later: Baskets, *, confidence: float, lift: float
 ) -> pd.DataFrame:
     """`rules` with what became of them in `later` baskets: does each hold? (ASC-12)
 
-    `holds` where the later confidence and lift reach the floors, too; the later lift must lie
-    above 1 at any floor, since at 1 the products know nothing of each other.
+    `holds` where the later confidence and lift reach the floors of `rules`, too; the later lift
+    must lie above 1 at any floor, since at 1 the products know nothing of each other.
     """
     from crm import itemsets
 
@@ -364,17 +363,18 @@ def shown(made: pd.DataFrame) -> pd.DataFrame:
     )
     surest = surest.drop_duplicates("_set").sort_values("_at", kind="stable")
     surest = surest.sort_values("holds", ascending=False, kind="stable", ignore_index=True)
-    columns = ["antecedent", "consequent", "n", "confidence", "later_confidence", "lift", "holds",
-               "suggestion"]  # fmt: skip
-    return surest[columns]
+    columns = {"antecedent": "who_bought", "consequent": "also_bought", "n": "baskets_with_both",
+               "confidence": "followed_share", "later_confidence": "later_share",
+               "lift": "times_chance", "holds": "held", "suggestion": "suggestion"}  # fmt: skip
+    return surest[[*columns]].rename(columns=columns)
 
 
 def strongest(made: pd.DataFrame, *, top: int = 12) -> pd.DataFrame:
     """One of the `top` rules that `shown` begins with, in words: its confidence then and later."""
     lines = shown(made)
-    sure = lines[lines["holds"]].head(top)
-    words = sure["antecedent"] + " → " + sure["consequent"]
-    return sure.assign(rule=words)[["rule", "confidence", "later_confidence"]]
+    sure = lines[lines["held"]].head(top)
+    words = sure["who_bought"] + " → " + sure["also_bought"]
+    return sure.assign(rule=words)[["rule", "followed_share", "later_share"]]
 
 
 def answer(found: dict) -> str:
@@ -520,18 +520,9 @@ def _tuples(rules: pd.DataFrame, side: str) -> pd.Series:
     """One side of each rule as a tuple of item numbers."""
     columns = [name for name in rules.columns if name.rpartition("_")[0] == side]
     table = rules[columns].fillna(NONE).astype("int64").to_numpy()
-    lengths = (table != NONE).sum(axis=1)
-    made = np.empty(len(rules), object)
-    for length in np.unique(lengths):
-        made[lengths == length] = _each(table[lengths == length, :length])
+    lengths = (table != NONE).sum(axis=1)  # what is missing stands behind
+    made = [tuple(row[:n]) for row, n in zip(table.tolist(), lengths.tolist(), strict=True)]
     return pd.Series(made, rules.index, dtype=object)
-
-
-def _each(rows: np.ndarray) -> np.ndarray:
-    """Each row as a tuple."""
-    made = np.empty(len(rows), object)
-    made[:] = list(map(tuple, rows.tolist()))
-    return made
 
 
 def _counts(found: Itemsets, rows: np.ndarray) -> np.ndarray:

@@ -28,8 +28,6 @@ import json
 import re
 import sqlite3
 import unicodedata
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -489,10 +487,10 @@ def _lines(con, path: Path) -> Iterator[Text]:
             text = stream.read().decode(codec, errors="replace")
             if codec == "utf-8" or text.count("\ufffd") <= GARBLED * len(text):
                 yield Text(part and f"part {part}", text)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+    except traces.SealedError:
         raise GateError(
-            f"gate: {path.name} is an archive that cannot be read, so nobody knows what it holds: "
-            "delete it or write it anew"
+            f"gate: {path.name} is an archive that is torn or has a password, so nobody knows "
+            "what it holds: delete it or write it anew"
         ) from None
 
 

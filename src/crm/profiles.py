@@ -25,7 +25,7 @@ import ibis
 from ibis import _
 
 from crm import disclosure, wording
-from crm.tables import LIFECYCLE, PROFILE, TABLES, Column, lookup
+from crm.tables import GOODS, LIFECYCLE, PROFILE, TABLES, Column, lookup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,6 @@ VISITS = {
     "logins": "login",
 }
 UNKNOWN = "unknown"  # a channel that the source does not name
-GOODS = "goods"  # the kind of cost that is of one unit of a product
 NPS = "nps"  # the instrument that asks whether one would recommend
 FACTS = ("customers", "orders", "order_items", "returns", "products", "finance", "discounts",
          "points", "events", "usage", "interactions", "campaign_contacts", "touchpoints", "traits",
@@ -857,7 +856,8 @@ def catalogue(profiles: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
         for column in columns:
             meaning, _, rest = column.about.partition(" (")
             chinese = rest.rstrip(")").split(",")[0]
-            share = _rare(_has(profiles[column.name]), least)
+            has = _has(profiles[column.name])
+            share = disclosure.share(int(has.sum()), len(has), least)
             rows.append((dimension, column.name, chinese, meaning, column.unit, share))
     names = ["dimension", "feature", "chinese", "meaning", "unit", "known_share"]
     return pd.DataFrame(rows, columns=names)
@@ -933,7 +933,7 @@ def departments(known: pd.DataFrame, *, least: int = 5) -> dict:
             found[f"{name}_permitted"] = disclosure.few(int((who & may).sum()), least)
     spend, both = known["spend"], known["channels"] > 1
     told = {name: found[name] is not None for name in groups}
-    both_share = _rare(both, least)
+    both_share = disclosure.share(int(both.sum()), len(both), least)
     return found | {
         "waiting_spend": float(spend[groups["waiting"]].sum()) if told["waiting"] else None,
         "left_products": int(known["carts_left"].sum()) if told["left"] else None,
@@ -1317,12 +1317,6 @@ def _of_all(found: pd.DataFrame, by: str, known: pd.DataFrame, least: int) -> pd
     return shown.drop(columns="all")
 
 
-def _rare(which: pd.Series, least: int) -> float | None:
-    """The share of customers; None if few are meant, or few are not."""
-    few = [disclosure.few(int(part.sum()), least) for part in (which, ~which.astype("bool"))]
-    return None if None in few else few[0] / max(len(which), 1)
-
-
 def _fed(found: pd.DataFrame) -> pd.Series:
     """Whether anybody left such a record; a hidden number is of somebody."""
     return found["customers"].fillna(1) > 0
@@ -1356,9 +1350,13 @@ def _told(value, column: Column, currency: str) -> str:
 
 
 def _has(values: pd.Series) -> pd.Series:
-    """Whether each customer has a value that says something: not empty, none, or unknown."""
-    if values.name in ("recency_days", "inactive_months"):  # none for who bought this very day
-        return values.notna() & (values >= 0)
+    """Whether each customer has a value that says something: not empty, none, or unknown.
+
+    A count or a sum of nothing is zero; a mean, a share or a span is empty where there is none,
+    so a zero of these is known.
+    """
+    if lookup("features/profiles")[values.name].type == "float":
+        return values.notna()
     if values.dtype.kind in "if":
         return values.notna() & (values != 0)
     if values.dtype.kind == "b":

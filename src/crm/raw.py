@@ -42,6 +42,7 @@ from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 from crm.document import Problem, did_you_mean
 from crm.mapping import File, SourceError, fields
 from crm.tables import STRIDE
+from crm.traces import BAD_ZIP
 
 LINE, KEY = "#line", "#key"  # the row in the file, and what files are joined by
 FILLED = "#filled"  # whether any cell of a row is filled
@@ -63,9 +64,6 @@ _MOST_SHEET = 5_000_000  # cells of a sheet, blank ones between them included
 _MOST_TEXT = 256 << 20  # bytes of text in the cells of a sheet, repeated ones counted again
 _MOST_RATIO = 200  # of packed bytes; sheets of people pack ten to fifty times
 _MOST_REJECTS = 100_000  # rows that are counted in a message about bad rows
-_BAD_ZIP = (  # raised at a zip that is torn, cut off, encrypted, or packed in an unknown way
-    zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError,
-)  # fmt: skip
 _JSON = (".jsonl", ".ndjson", ".json")
 _BROKEN = {  # DuckDB's kind of error: found, expected, how to mend
     "TOO MANY COLUMNS": (
@@ -901,7 +899,7 @@ def _bounded(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as book:
             sizes = [(part.file_size, part.compress_size) for part in book.infolist()]
-    except (*_BAD_ZIP, ValueError):
+    except (*BAD_ZIP, ValueError):
         raise _not_a_book() from None
     size, packed = (sum(each) for each in zip(*sizes, strict=True)) if sizes else (0, 0)
     if size > _MOST_XML or (size > _MOST_XML // 8 and size > _MOST_RATIO * packed):
@@ -1048,7 +1046,7 @@ def _scan(file: Path, name: str) -> list[tuple[int, tuple[int, str, str, str]]]:
             lengths = [n for part in shared for n in _lengths(_pieces(book, part))]
             pieces = _noting(_pieces(book, _part(book, name)), faults)
             _bounded_text(_count(pieces), lengths, lambda: _pieces(book, _part(book, name)))
-    except (*_BAD_ZIP, ElementTree.ParseError, KeyError):
+    except (*BAD_ZIP, ElementTree.ParseError, KeyError):
         raise _not_a_book() from None
     return [
         (_place(letters), (row, what, *_FAULTS[kind][1:]) if count == 1 else

@@ -87,17 +87,19 @@ def _matches(cell: Value, rule: Rule, given: Given) -> BooleanValue:
 
 
 def _in_period(cell: Value, rule: Rule, given: Given) -> BooleanValue:
-    """The day lies in the period of the source; of a statement of consent, not after it.
-
-    What somebody refused years ago still holds when the period begins (PRV-07).
-    """
     import ibis
 
     if given.period is None:
         return ibis.literal(False)
-    first, last = (ibis.date(day) for day in given.period)
-    day = cell.cast("date")
-    return day > last if rule.table == "consents" else (day < first) | (day > last)
+    return (cell.cast("date") < ibis.date(given.period[0])) | _not_over(cell, rule, given)
+
+
+def _not_over(cell: Value, rule: Rule, given: Given) -> BooleanValue:
+    import ibis
+
+    if given.period is None:
+        return ibis.literal(False)
+    return cell.cast("date") > ibis.date(given.period[1])
 
 
 def _not_after(cell: Value, rule: Rule, given: Given) -> BooleanValue:
@@ -131,6 +133,7 @@ CHECKS: dict[str, Callable[[Value, Rule, Given], BooleanValue]] = {
     "none_of": _none_of,
     "matches": _matches,
     "in_period": _in_period,
+    "not_over": _not_over,
     "not_after": _not_after,
     "known": _known,
 }
@@ -261,8 +264,10 @@ def _of_records() -> list[Rule]:
         ]  # fmt: skip
         when = next((c.name for c in table.columns if c.type == "timestamp" and c.required), "")
         if when:
+            # what somebody refused years ago still holds when the period begins (PRV-07)
+            check = "not_over" if name == "consents" else "in_period"
             made.append(
-                _wrong(OUTSIDE, name, when, "in_period", origin="interface",
+                _wrong(OUTSIDE, name, when, check, origin="interface",
                        why="the mapping says which days the source covers")
             )  # fmt: skip
         made.append(
@@ -413,7 +418,7 @@ _NUMBERS, _DAYS = ("int", "money", "quantity", "float"), ("date", "timestamp")
 _TYPES_OF = {  # the types of field that a check can look at
     "at_least": (*_NUMBERS, *_DAYS), "at_most": (*_NUMBERS, *_DAYS), "above": (*_NUMBERS, *_DAYS),
     "not_zero": _NUMBERS, "one_of": ("string",), "none_of": ("string",), "matches": ("string",),
-    "in_period": _DAYS, "not_after": (*_NUMBERS, *_DAYS), "known": ("string",),
+    "in_period": _DAYS, "not_over": _DAYS, "not_after": (*_NUMBERS, *_DAYS), "known": ("string",),
 }  # fmt: skip
 
 

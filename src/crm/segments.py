@@ -19,14 +19,13 @@ import numpy as np
 import pandas as pd
 
 from crm import disclosure, wording
-from crm.tables import TIERS, lookup
+from crm.tables import GOODS, TIERS, lookup
 
 if TYPE_CHECKING:
     import ibis
 
 UNKNOWN = "unknown"
 KINDS = ("descriptive", "need", "value", "behaviour")  # TAG-24
-GOODS = "goods"  # the kind of cost that is of one unit of a product
 TOLD = 5  # values of a habit that fewer customers share are not named in a description (Q-41)
 HALF = 0.5
 USES = ("marketing", "recommendation", "care")  # of a profile (TAG-33)
@@ -325,7 +324,8 @@ def facts(segments: pd.DataFrame, worth: pd.DataFrame, *, least: int = 5) -> dic
     worth = worth.sort_values("customer_id")
     sales, costed = float(worth["sales"].sum()), float(worth["costed"].sum())
     is_best = segments["tier"] == "high value"
-    best, brought = _many(is_best, least), float(segments.loc[is_best, "profit"].sum())
+    best = None if _share(is_best, least) is None else int(is_best.sum())
+    brought = float(segments.loc[is_best, "profit"].sum())
     profit = float(segments["profit"].sum())
     losses = disclosure.few(int((segments["profit"] < 0).sum()), least)
     return {
@@ -463,17 +463,9 @@ class SegmentError(ValueError):
     """A parameter of this analysis cannot be used."""
 
 
-def _many(which: pd.Series, least: int) -> int | None:
-    """How many customers are meant; None if these are few, or those who are left."""
-    number = int(which.sum())
-    hidden = None in (disclosure.few(n, least) for n in (number, len(which) - number))
-    return None if hidden else number
-
-
 def _share(which: pd.Series, least: int) -> float | None:
     """The share of customers who are meant; None if these are few, or those who are left."""
-    number = _many(which, least)
-    return None if number is None else number / max(len(which), 1)
+    return disclosure.share(int(which.sum()), len(which), least)
 
 
 def _within(rows: ibis.Table, day, as_of: date, days: int) -> ibis.Table:

@@ -99,6 +99,7 @@ ACTIONS = ("quarantine", "drop", "fix", "flag")  # what becomes of a row that br
 PURPOSES = ("analysis", "marketing", "profiling", "sharing")  # PRV-07
 GROUNDS = ("agreed", "refused", "basis", "nothing said")  # of a permission or its lack
 COSTS = ("goods", "shipping", "service", "fee")  # ING-08
+GOODS = COSTS[0]  # the one that is of one unit of a product
 ANALYSES = ("RFM", "clusters", "baskets", "churn")  # of which the data may carry some
 GRADES = ("no", "with care", "yes")  # how well
 LEVELS = ("high", "middle", "low")  # of spend and of frequency (TAG-16)

@@ -33,12 +33,22 @@ KEY_COLUMNS = {"customer_key", "customer_id", "key_a", "key_b"}
 SHORT_NAME = 3  # characters up to which a name may be part of an ordinary word
 SHORT_KEY = 8  # characters below which a key of digits may be any number
 _BLOCK = 8 << 20
+ZIP = b"PK\x03\x04"  # how an archive begins
 _OVERLAP = 1_000
 _ELSE = ("gb18030", "cp950", "cp932")  # what text may be that is not UTF-8
 
 
+BAD_ZIP = (  # raised at a zip that is torn, cut off, encrypted, or packed in an unknown way
+    zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError,
+)  # fmt: skip
+
+
 class TraceError(ValueError):
     """There is no way to look everywhere."""
+
+
+class SealedError(TraceError):
+    """An archive is torn or has a password, so nobody can say what it holds."""
 
 
 def plain_phone(text: str) -> str:
@@ -62,16 +72,35 @@ def streams(path: Path, encoding: str | None = None) -> Iterator[tuple[str, Bina
         The file. Only one that is a zip archive, as a workbook is, has several parts.
     encoding
         What it is written in, if that is known.
+
+    Raises
+    ------
+    SealedError
+        The file is an archive of which a part cannot be read; before anything is given.
     """
+    with path.open("rb") as start:
+        is_archive = start.read(len(ZIP)) == ZIP
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError):
+    except BAD_ZIP:
+        if is_archive:
+            raise SealedError(path.name) from None
         yield from _streams("", partial(path.open, "rb"), encoding)
         return
     with archive:
+        if not _is_whole(archive):
+            raise SealedError(path.name)
         for part in archive.infolist():
-            if not part.is_dir() and not part.flag_bits & 1:  # nobody reads what has a password
+            if not part.is_dir():
                 yield from _streams(part.filename, partial(archive.open, part), None)
+
+
+def _is_whole(archive: zipfile.ZipFile) -> bool:
+    """Whether every part can be read to its end."""
+    try:
+        return archive.testzip() is None
+    except BAD_ZIP:
+        return False
 
 
 def _streams(
@@ -166,7 +195,7 @@ def search(
         shown = path.relative_to(root).as_posix() if within else str(path)
         try:
             haystack.look(path, shown, encodings.get(path))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        except SealedError:
             haystack.hits[shown, "an archive that cannot be read, so nobody knows"] += 1
     return Found(len(paths), haystack.hits, haystack.doubtful, shared)
 

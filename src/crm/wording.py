@@ -88,13 +88,8 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "omo_orders": "Store purchases after a visit online",
     "known_share": "Known of",
     "earlier_customers": "Customers then",
-    "antecedent": "Who bought",
-    "consequent": "also bought",
-    "n": "Baskets with both",
-    "confidence": "So often",
-    "later_confidence": "Later",
-    "lift": "Times chance",
-    "holds": "Held",
+    "followed_share": "So often",
+    "later_share": "Later",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
@@ -124,9 +119,6 @@ FORMS = {  # column id: its form, where name and type do not tell
     "other": "money",
     "share": "pct",
     "probability": "pct",
-    "support": "pct",
-    "confidence": "pct",
-    "later_confidence": "pct",
     "line": "int",
     "units": "int",
     "age_days": "int",
