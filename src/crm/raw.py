@@ -42,7 +42,6 @@ from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 from crm.document import Problem, did_you_mean
 from crm.mapping import File, SourceError, fields
 from crm.tables import STRIDE
-from crm.traces import BAD_ZIP
 
 LINE, KEY = "#line", "#key"  # the row in the file, and what files are joined by
 FILLED = "#filled"  # whether any cell of a row is filled
@@ -64,6 +63,9 @@ _MOST_SHEET = 5_000_000  # cells of a sheet, blank ones between them included
 _MOST_TEXT = 256 << 20  # bytes of text in the cells of a sheet, repeated ones counted again
 _MOST_RATIO = 200  # of packed bytes; sheets of people pack ten to fifty times
 _MOST_REJECTS = 100_000  # rows that are counted in a message about bad rows
+BAD_ZIP = (  # raised at a zip that is torn, cut off, encrypted, or packed in an unknown way
+    zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError,
+)  # fmt: skip
 _JSON = (".jsonl", ".ndjson", ".json")
 _BROKEN = {  # DuckDB's kind of error: found, expected, how to mend
     "TOO MANY COLUMNS": (

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import unicodedata
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from crm.raw import BAD_ZIP
 from crm.wording import fill
 
 PLACES = ("data", "reports", ".crm", ".dvc", "mlartifacts", "mlflow.db", "params.yaml", "dvc.lock")
@@ -36,11 +36,6 @@ _BLOCK = 8 << 20
 ZIP = b"PK\x03\x04"  # how an archive begins
 _OVERLAP = 1_000
 _ELSE = ("gb18030", "cp950", "cp932")  # what text may be that is not UTF-8
-
-
-BAD_ZIP = (  # raised at a zip that is torn, cut off, encrypted, or packed in an unknown way
-    zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError,
-)  # fmt: skip
 
 
 class TraceError(ValueError):
