@@ -1179,6 +1179,26 @@ _ALL = [
         ),
         needs="profiling",
     ),
+    Table(
+        "features/clusters",
+        "one customer who permits profiling, and the group they behave like",
+        "marketing",
+        "what marketing and product do for each group (CLU-10…12)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("cluster", "string", "name of the group by the rules for centres; quiet if none"),
+            _c("cluster_id", "int", "number of the group; −1 for the quiet"),
+            _c("orders", "int", "purchases in the window"),
+            _c("order_value", "float", "sales ÷ purchases; 0 without any (Q-10)", unit="money"),
+            _c("interactions", "int", "contacts begun, days with a visit, messages answered"),
+            _c("sales", "money", "sales in the window, less what was cancelled whole"),
+            _c("distance", "float", "from the centre, in standard deviations of logarithms"),
+            _c("is_outlier", "bool", "cut back to four standard deviations"),
+            _c("earlier", "string", "name of the group one window earlier; quiet if none"),
+        ),
+        needs="profiling",
+    ),
 ]
 
 for _table in _RECORDS:

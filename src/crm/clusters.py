@@ -1,0 +1,686 @@
+"""Groups of customers who behave alike, found by K-means and named by written rules.
+
+*Behaviour* is what a customer did in a window that ends on `as_of` and is open at its start:
+purchases, the value of one (0 without any, Q-10), and *interactions*: contacts the customer
+began, days with a visit, and campaign messages clicked or joined. Who did none of these has no
+behaviour to group and is *quiet*. A *group* is named from its centre, never from its number
+(CLU-05), so a rerun cannot swap names; a centre that fits no rule is called other.
+
+Groups of an earlier date are found anew from the facts of that date and matched with those of
+today so that the centres lie together as closely as can be.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from crm import disclosure, kmeans, wording
+from crm.tables import TIERS, lookup
+
+if TYPE_CHECKING:
+    import ibis
+
+    from crm.kmeans import Groups, Scan
+
+FEATURES = ("order_value", "orders", "interactions")  # E6
+NEAR_NONE = 0.5  # purchases in the window up to which a group has near none (CLU-04)
+ACTIVE = 0.75  # quantile of interactions from which a group counts as active (Q-39)
+DIGITS = 9  # of logarithms, whose last bit differs between processors
+MAIN = 0.5  # share of a group from which a tag is named in its description
+RIVAL = 4_000  # customers at most that the rival groups: it needs all distances
+GROUPS = (  # by the value of one order, since many small ones may well bring most of the sales
+    "high order value, low frequency",  # 高消费低频次
+    "low order value, high frequency",  # 低消费高频次
+    "active, not converted",  # 活跃互动未转化
+)
+QUIET = "quiet"
+SHOWN = {"sales": "kept_sales"}  # as it is called where all lines cancelled whole are left out
+ADVICE = {  # CLU-08, CLU-11, CLU-12, E2: what a group asks of marketing and of product
+    GROUPS[0]: (
+        "show quality and novelties before price",
+        "add high-end functions",
+    ),
+    GROUPS[1]: (
+        "full-reduction coupon, good-value bundles",
+        "simplify the steps of an order",
+    ),
+    GROUPS[2]: (
+        "invite to try a product",
+        "find the step at which they stop",
+    ),
+    "other: high order value, high frequency": (
+        "a named contact, early access to novelties",
+        "ask them first what is missing",
+    ),
+    "other: low order value, low frequency": (
+        "a reason for a second purchase: what others bought along",
+        "nothing of its own",
+    ),
+    "other: little activity": (
+        "one message a season",
+        "nothing of its own",
+    ),
+    QUIET: (
+        "the recall offers of the RFM page",
+        "nothing of its own",
+    ),
+}
+
+
+def measure(
+    orders: ibis.Table,
+    returns: ibis.Table,
+    interactions: ibis.Table,
+    events: ibis.Table,
+    contacts: ibis.Table,
+    *,
+    as_of: date,
+    window_days: int = 90,
+) -> ibis.Table:
+    """One customer who did something in the window: purchases, their value, interactions.
+
+    Parameters
+    ----------
+    orders, returns, interactions, events, contacts
+        Tables of the layer `tables`; what came after `as_of` is ignored.
+    as_of
+        Reference date; what happened that day counts.
+    window_days
+        Length of the window: `as_of − window < date ≤ as_of`.
+
+    Returns
+    -------
+    ibis.Table
+        customer_id, orders, sales (of them, less lines cancelled whole), order_value (sales ÷
+        orders, 0 without orders) and interactions.
+    """
+    import ibis
+    from ibis import _
+
+    since = as_of - timedelta(days=window_days)
+    bought = _bought(orders, returns, as_of=as_of, since=since)
+    seen = _within(events, events.at, since, as_of)
+    visits = seen.group_by("customer_id").agg(n=_.day.nunique())
+    began = _within(interactions, interactions.at, since, as_of).filter(_.direction == "in")
+    answers = [_within(contacts, contacts[name], since, as_of) for name in ("clicked_at",
+               "joined_at")]  # fmt: skip
+    answered = (
+        answers[0]
+        .select("customer_id", "line")
+        .union(answers[1].select("customer_id", "line"), distinct=True)
+    )
+    counted = [each.group_by("customer_id").agg(n=_.count()) for each in (began, answered)]
+    parts = [bought.select("customer_id", "orders", "sales", n=ibis.literal(0).cast("int64"))]
+    nothing = {"orders": ibis.literal(0).cast("int64"),
+               "sales": ibis.literal(0).cast(bought.sales.type())}  # fmt: skip
+    parts += [each.mutate(**nothing).select("customer_id", "orders", "sales", "n")
+              for each in (visits, *counted)]  # fmt: skip
+    every = ibis.union(*parts).group_by("customer_id")
+    every = every.agg(orders=_.orders.sum(), sales=_.sales.sum(), interactions=_.n.sum())
+    value = ibis.ifelse(every.orders > 0, every.sales.cast("float64") / every.orders, 0.0)
+    return every.mutate(order_value=value).filter((_.orders > 0) | (_.interactions > 0))
+
+
+def permitted(rows: ibis.Table, permits: ibis.Table) -> ibis.Table:
+    """The customers who permit analysis and profiling (PRV-07)."""
+    from ibis import _
+
+    for purpose in ("analysis", "profiling"):
+        rows = rows.semi_join(permits.filter(_.purpose == purpose, _.allowed), "customer_id")
+    return rows
+
+
+def before(as_of: date, *, window_days: int = 90) -> date:
+    """The earlier date: one window before `as_of`, so that no day lies in both windows."""
+    return as_of - timedelta(days=window_days)
+
+
+def quiet(permits: pd.DataFrame, behaviour: pd.DataFrame) -> pd.Series:
+    """The ids of customers who permit analysis and profiling and did nothing in the window."""
+    asked = permits[permits["purpose"].isin(["analysis", "profiling"]) & permits["allowed"]]
+    both = asked.groupby("customer_id").size()
+    both = both.index[both == 2].to_series()
+    return both[~both.isin(behaviour["customer_id"])].reset_index(drop=True).astype("str")
+
+
+def ordered(behaviour: pd.DataFrame) -> pd.DataFrame:
+    """`behaviour` sorted by customer, so that the order of rows decides nothing."""
+    return behaviour.sort_values("customer_id", ignore_index=True)
+
+
+def points(behaviour: pd.DataFrame, *, features: list[str] = FEATURES) -> np.ndarray:
+    """The behaviour of each customer as a point: logarithms, since a few buy most, then scaled.
+
+    Raises
+    ------
+    ClusterError
+        A feature is no column of `behaviour`.
+    """
+    odd = [name for name in features if name not in behaviour.columns]
+    if odd or not len(features):
+        known = sorted(set(behaviour.columns) - {"customer_id"})
+        raise ClusterError(
+            f"clusters.points.features: {odd[0] if odd else 'nothing'} is no feature; there are "
+            f"{', '.join(known)}"
+        )
+    values = np.maximum(behaviour[[*features]].to_numpy(float), 0)
+    usual = [np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in values.T]
+    return kmeans.scaled(np.round(np.log1p(values / usual), DIGITS))
+
+
+def scan(points: np.ndarray, *, up_to: int = 8, seed: int) -> list[Scan]:
+    """One number of groups from 1 on, and what speaks for it (CLU-06)."""
+    return kmeans.scan(points, range(1, up_to + 1), seed=seed, threads=os.cpu_count() or 1)
+
+
+def group(points: np.ndarray, *, k: int = 3, seed: int) -> Groups:
+    """The customers in `k` groups, or in one for each different behaviour, if these are fewer."""
+    k = min(k, kmeans.different(points, k))
+    return kmeans.fit(points, k, seed=seed, threads=os.cpu_count() or 1)
+
+
+def centres(behaviour: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """One group: customers, and the mean of each feature."""
+    means = behaviour[[*FEATURES]].astype(float).groupby(groups.labels).mean()
+    sizes = np.bincount(groups.labels, minlength=len(groups.centres))
+    means = means.reindex(range(len(groups.centres)))
+    return means.assign(customers=sizes).round(DIGITS)
+
+
+def named(centres: pd.DataFrame, behaviour: pd.DataFrame, *, quiet: int = 0) -> list[str]:
+    """The name of each group by the rules for centres (CLU-02…05).
+
+    High and low are told from the mean of those who bought in the window; active is a centre at
+    or above the upper quartile of interactions of all, the `quiet` ones included (Q-39). Of
+    several groups with one name, all but the first by order value carry a number.
+
+    Examples
+    --------
+    >>> behaviour = pd.DataFrame({"order_value": [900.0, 100.0, 0.0], "orders": [1, 9, 0],
+    ...                           "interactions": [0, 0, 20]})
+    >>> named(behaviour, behaviour)
+    ['high order value, low frequency', 'low order value, high frequency', 'active, not converted']
+    """
+    buyers = behaviour[behaviour["orders"] > 0]
+    value, often = (float(buyers[name].mean()) if len(buyers) else 0.0
+                    for name in ("order_value", "orders"))  # fmt: skip
+    every = np.append(behaviour["interactions"].to_numpy(float), np.zeros(quiet))
+    active = float(np.quantile(every, ACTIVE)) if len(every) else 0.0
+    names = [_name(row, value, often, active) for row in centres.itertuples()]
+    by = [-centres["interactions"], -centres["orders"], -centres["order_value"]]
+    met: Counter = Counter()
+    for place in np.lexsort(by):
+        met[names[place]] += 1
+        if met[names[place]] > 1:
+            names[place] += f" {met[names[place]]}"
+    return names
+
+
+def _name(centre, value: float, often: float, active: float) -> str:
+    if centre.orders < NEAR_NONE:
+        is_active = active > 0 and centre.interactions >= active
+        return GROUPS[2] if is_active else "other: little activity"
+    is_dear, is_frequent = centre.order_value >= value, centre.orders >= often
+    if is_dear and not is_frequent:
+        return GROUPS[0]
+    if is_frequent and not is_dear:
+        return GROUPS[1]
+    both = "high" if is_dear else "low"
+    return f"other: {both} order value, {both} frequency"
+
+
+def assigned(behaviour: pd.DataFrame, points: np.ndarray, groups: Groups, names: list[str]):
+    """`behaviour` with each customer's group, and how far from its centre the customer lies.
+
+    `distance` is in standard deviations of the logarithms; `is_outlier` marks who was cut back
+    to four of them, so that a single customer does not draw a centre to itself.
+    """
+    far = points.astype(np.int64) - groups.centres[groups.labels]
+    return behaviour.assign(
+        cluster_id=groups.labels,
+        cluster=np.array(names, object)[groups.labels] if len(names) else "",
+        distance=np.sqrt((far**2).sum(axis=1)) / kmeans.UNIT,
+        is_outlier=(np.abs(points) >= kmeans.CUT * kmeans.UNIT).any(axis=1),
+    )
+
+
+def settled(grouped: pd.DataFrame, earlier: pd.DataFrame, quiet: pd.Series) -> pd.DataFrame:
+    """All customers as in `features/clusters`: those in groups, and the quiet.
+
+    Parameters
+    ----------
+    grouped, earlier
+        As `assigned` gives them, of today and of the earlier date.
+    quiet
+        Ids of the customers without behaviour in the window.
+    """
+    rest = pd.DataFrame({"customer_id": quiet, "cluster": QUIET, "cluster_id": -1})
+    nothing = dict.fromkeys(("orders", "interactions", "sales", "order_value"), 0)
+    rest = rest.assign(**nothing, distance=np.nan, is_outlier=False)
+    every = pd.concat([grouped, rest.astype({"customer_id": "str"})], ignore_index=True)
+    was = earlier.set_index("customer_id")["cluster"] if len(earlier) else pd.Series(dtype="str")
+    every = every.assign(earlier=every["customer_id"].map(was).fillna(QUIET))
+    every = every.astype({"cluster_id": "int64", "cluster": "str", "earlier": "str"})
+    return ordered(every)[lookup("features/clusters").names]
+
+
+def same(one: list[str], labels: np.ndarray, other: list[str], again: np.ndarray) -> float:
+    """The share of customers with the same name in two groupings of them."""
+    if not len(labels):
+        return 1.0
+    return float((np.array(one, object)[labels] == np.array(other, object)[again]).mean())
+
+
+def reseeded(
+    behaviour: pd.DataFrame,
+    points: np.ndarray,
+    names: list[str],
+    groups: Groups,
+    *,
+    seed: int,
+    times: int = 5,
+    quiet: int = 0,
+) -> dict:
+    """Metrics of other starts: the least share of customers who keep their name (CLU-14)."""
+    shares = []
+    for turn in range(1, times + 1):
+        again = group(points, k=len(names), seed=seed + turn)
+        told = named(centres(behaviour, again), behaviour, quiet=quiet)
+        shares.append(same(names, groups.labels, told, again.labels))
+    return {"reseeded_share": min(shares, default=1.0)}
+
+
+def rival(points: np.ndarray, groups: Groups, *, seed: int) -> dict:
+    """Metrics of the same groups found by Ward's method instead (Ward 1963).
+
+    Over a sample of customers: the adjusted Rand index between both, and the silhouette of each.
+    """
+    from sklearn.cluster import AgglomerativeClustering
+    from sklearn.metrics import adjusted_rand_score
+
+    rows = kmeans.sample(np.arange(len(points)), RIVAL, np.random.default_rng([seed, 1]))
+    part, ours = points[rows], groups.labels[rows]
+    k = len(groups.centres)
+    if len(part) <= k or k < 2:
+        return {"rival_customers": len(part), "rival_rand": 1.0, "rival_silhouette": 0.0,
+                "own_silhouette": 0.0}  # fmt: skip
+    theirs = AgglomerativeClustering(k).fit_predict(part.astype(float)).astype(np.int32)
+    both = [kmeans.Groups(labels, groups.centres, 0) for labels in (ours, theirs)]
+    own, other = kmeans.silhouettes(part, both, seed=seed)
+    rand = round(float(adjusted_rand_score(ours, theirs)), DIGITS)
+    return {"rival_customers": len(part), "rival_rand": rand, "rival_silhouette": other,
+            "own_silhouette": own}  # fmt: skip
+
+
+def matched(now: pd.DataFrame, then: pd.DataFrame, names: list[str]) -> list[str]:
+    """The names of today's groups for the groups of an earlier date, so that centres fit best.
+
+    Of all ways to pair them the one with the least sum of squared distances between the
+    logarithms of centres (Kuhn 1955). Where there were more groups than today, those that are
+    left are called other.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    logs = [np.log1p(part[[*FEATURES]].to_numpy(float)) for part in (then, now)]
+    far = ((logs[0][:, None, :] - logs[1][None, :, :]) ** 2).sum(axis=2).round(DIGITS)
+    told = ["other: no group of today"] * len(then)
+    for old, new in zip(*linear_sum_assignment(far), strict=True):
+        told[old] = names[new]
+    return told
+
+
+def migration(every: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """One cell, group then and group now: customers, and their sales now (CLU-14)."""
+    cells = every.groupby(["earlier", "cluster"], as_index=False).agg(
+        customers=("customer_id", "size"), sales=("sales", "sum")
+    )
+    cells = cells.sort_values(["earlier", "cluster"], ignore_index=True).rename(columns=SHOWN)
+    return disclosure.suppress(cells, by=["earlier", "cluster"], least=least)
+
+
+def moved(every: pd.DataFrame) -> dict:
+    """Metrics of the two dates: who had behaviour at both, and how many are in the same group."""
+    from sklearn.metrics import adjusted_rand_score
+
+    both = every[(every["cluster"] != QUIET) & (every["earlier"] != QUIET)]
+    stayed = both["cluster"] == both["earlier"]
+    rand = adjusted_rand_score(both["earlier"], both["cluster"]) if len(both) else 1.0
+    return {
+        "both_dates": len(both),
+        "stayed_share": float(stayed.mean()) if len(both) else 0.0,
+        "moved_rand": round(float(rand), DIGITS),
+        "woken": int(((every["earlier"] == QUIET) & (every["cluster"] != QUIET)).sum()),
+        "fell_quiet": int(((every["earlier"] != QUIET) & (every["cluster"] == QUIET)).sum()),
+    }
+
+
+def profile(
+    every: pd.DataFrame, tags: pd.DataFrame, tiers: pd.DataFrame, *, least: int = 5
+) -> pd.DataFrame:
+    """One group: size, means, money, the churned, and its main tier (CLU-09, CLU-10).
+
+    Parameters
+    ----------
+    every
+        `features/clusters`.
+    tags, tiers
+        `features/tags` and `features/rfm`, for the type of customer and the value tier.
+    """
+    wide = every.merge(tags[["customer_id", "customer_type"]], "left", "customer_id")
+    wide = wide.merge(tiers[["customer_id", "tier"]], "left", "customer_id")
+    wide = wide.assign(churned=wide["customer_type"] == "churned")
+    rows = wide.groupby("cluster").agg(
+        customers=("customer_id", "size"), order_value=("order_value", "mean"),
+        orders=("orders", "mean"), interactions=("interactions", "mean"),
+        sales=("sales", "sum"), churned_share=("churned", "mean"),
+        main_tier=("tier", lambda values: _commonest(values)),
+    ).reset_index()  # fmt: skip
+    rows = rows.assign(customer_share=rows["customers"] / max(len(wide), 1),
+                       sales_share=_of(rows["sales"]))  # fmt: skip
+    order = ["cluster", "customers", "customer_share", "order_value", "orders", "interactions",
+             "sales", "sales_share", "churned_share", "main_tier"]  # fmt: skip
+    rows = rows.sort_values(["sales", "cluster"], ascending=[False, True], ignore_index=True)
+    return disclosure.suppress(rows[order].rename(columns=SHOWN), by=["cluster"], least=least)
+
+
+def tiered(every: pd.DataFrame, tiers: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """One group and value tier: customers, and their sales in the window (CLU-09)."""
+    wide = every.merge(tiers[["customer_id", "tier"]], "left", "customer_id")
+    cells = wide.groupby(["cluster", "tier"], as_index=False).agg(
+        customers=("customer_id", "size"), sales=("sales", "sum")
+    )
+    cells = cells.sort_values(["cluster", "tier"], ignore_index=True).rename(columns=SHOWN)
+    return disclosure.suppress(cells, by=["cluster", "tier"], least=least)
+
+
+def cards(
+    every: pd.DataFrame, tags: pd.DataFrame, *, currency: str = "", least: int = 5
+) -> pd.DataFrame:
+    """One group in words: what it is like, and what it asks of marketing and of product."""
+    wide = every.merge(tags[["customer_id", "top_category", "purchase_channel"]], "left",
+                       "customer_id")  # fmt: skip
+    shown = profile(every, tags.iloc[:0], tags.iloc[:0].assign(tier=""), least=least)
+    shown = shown.loc[shown["customers"].notna(), "cluster"]
+    rows = []
+    for name in shown:
+        marketing, product = ADVICE[_plain(name)]
+        part = wide[wide["cluster"] == name]
+        rows.append((name, describe(part, currency, least=least), f"marketing: {marketing}; "
+                     f"product: {product}"))  # fmt: skip
+    return pd.DataFrame(rows, columns=["segment", "what_they_are_like", "what_to_do"])
+
+
+def facts(behaviour: pd.DataFrame, quiet: pd.Series, *, k: int = 3, window_days: int = 90) -> dict:
+    """Metrics of the customers: those with behaviour in the window, and the quiet."""
+    every = len(behaviour) + len(quiet)
+    return {
+        "analysed": every,
+        "grouped": len(behaviour),
+        "quiet": len(quiet),
+        "quiet_share": len(quiet) / max(every, 1),
+        "asked_k": k,
+        "days": window_days,
+    }
+
+
+def scan_facts(scans: list[Scan], groups: Groups) -> dict:
+    """Metrics of the scan: how many groups were made and are advised, and how firm they are."""
+    k = len(groups.centres)
+    ours = next((one for one in scans if one.k == k), None)
+    best = kmeans.advised(scans)
+    widest = max((one for one in scans if one.k > 1), key=lambda one: one.silhouette, default=None)
+    return {
+        "k": k,
+        "advised_k": 0 if best is None else best.k,
+        "is_edge": best is not None and best.k == scans[-1].k > 1,
+        "widest_k": 0 if widest is None else widest.k,
+        "silhouette": 0.0 if ours is None else ours.silhouette,
+        "least_jaccard": 0.0 if ours is None else float(ours.jaccard.min()),
+        "inertia": groups.inertia,
+    }
+
+
+def scanned(scans: list[Scan]) -> pd.DataFrame:
+    """One number of groups: what speaks for it (CLU-06).
+
+    `left_share` is the sum of squares left, of that of one group; `jaccard` that of the group that
+    comes back least.
+    """
+    rows = [(one.k, one.inertia / max(scans[0].inertia, 1), one.silhouette,
+             float(one.jaccard.min()), one.bic - scans[0].bic, one.is_stable)
+            for one in scans]  # fmt: skip
+    names = ["k", "left_share", "silhouette", "least_jaccard", "bic", "is_stable"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def group_facts(
+    every: pd.DataFrame, tiers: pd.DataFrame, permits: pd.DataFrame, *, least: int = 5
+) -> dict:
+    """Metrics of the three groups that ask for something, and of the one that brings most.
+
+    `_may` counts who may be addressed and is not of high value, whom their account manager looks
+    after (RPT-09). What few customers share is None.
+    """
+    may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]["customer_id"]
+    best = tiers.loc[tiers["tier"] == TIERS[0], "customer_id"]
+    is_open = every["customer_id"].isin(may) & ~every["customer_id"].isin(best)
+    made = {}
+    for short, name in zip(("dear", "frequent", "active"), GROUPS, strict=True):
+        is_in = every["cluster"].map(_plain) == name
+        part, size = every[is_in], disclosure.few(int(is_in.sum()), least)
+        buys = part[part["orders"] > 0]
+        made |= {
+            short: size,
+            f"{short}_may": disclosure.few(int((is_in & is_open).sum()), least),
+            f"{short}_orders": float(part["orders"].mean()) if size else None,
+            f"{short}_value": float(buys["order_value"].mean()) if size and len(buys) else None,
+            f"{short}_interactions": float(part["interactions"].mean()) if size else None,
+        }
+    return made | _best(every, least) | {"outliers": int(every["is_outlier"].sum())}
+
+
+def answer(found: dict) -> str:
+    """The sentence that opens the page."""
+    if not found["grouped"]:
+        return "**Nobody did anything in the {days:days}**, so there is no behaviour to group."
+    if found["k"] < 2:
+        return (
+            "**All {grouped} customer[s] behave the same** in the {days:days}, so there are no "
+            "groups to tell apart."
+        )
+    if found["best_share"] is None:
+        return "**{grouped} customer[s] fall[s|] into {k} group[s]** by what they did."
+    return (
+        "**{grouped} customer[s] fall[s|] into {k} group[s] by what they did in {days:days}.** Most "
+        "sales, {best_share:pct}, come from {best_customers:pct} of the customers: *{best:text}*."
+    )
+
+
+def curves(scans: list[Scan]) -> dict:
+    """What was measured for each number of groups, for MLflow (CLU-06)."""
+    table = scanned(scans)
+    return {name: table[name].tolist() for name in ("left_share", "silhouette", "bic")}
+
+
+def share_title(found: dict) -> str:
+    """The finding of the chart of groups."""
+    if found["best_share"] is None:
+        return "Shares of customers and of sales"
+    return "{best_customers:pct0} of the customers bring {best_share:pct0} of the sales"
+
+
+def scan_title(found: dict) -> str:
+    """The finding of the chart of the scan."""
+    if found["widest_k"] < 2:
+        return "There is nothing to part"
+    return "Groups lie furthest apart when there are {widest_k} of them"
+
+
+def scan_note(found: dict) -> str:
+    """How many groups the scan advises, and whether customers are parted at all."""
+    if found["k"] < 2:
+        return "With one behaviour there is nothing to choose."
+    if not found["advised_k"]:
+        return "No number of groups comes back surely enough to be advised."
+    if found["advised_k"] < 2:
+        return "The scan advises one group: nothing parts these customers."
+    if found["is_edge"]:
+        return (
+            "The scan advises {advised_k} group[s], the most that were tried: customers shade "
+            "into one another, so take as many groups as somebody looks after."
+        )
+    return "The scan advises {advised_k} group[s]."
+
+
+def firm_note(found: dict) -> str:
+    """How much of the groups of this page comes back when customers are drawn anew."""
+    return (
+        "This page has {k} group[s]. Of the one that comes back least when customers are drawn "
+        "anew, {least_jaccard:pct0} do[es|] so."
+    )
+
+
+def stay_note(found: dict) -> str:
+    """How firm the names are: other starts, another method, an earlier date."""
+    if found["k"] < 2:
+        return "One group cannot change its name."
+    return (
+        "With other random starts {reseeded_share:pct} of customers keep their name at least. Ward's "
+        "method, which joins the nearest instead, agrees by a Rand index of {rival_rand:num2}, "
+        "where one is the same and zero chance. Of {both_dates} customer[s] grouped at both dates {stayed_share:pct} are in "
+        "the same group; {fell_quiet} fell quiet since, {woken} woke up."
+    )
+
+
+def active_note(found: dict) -> str:
+    """What marketing has to do with those who look but do not buy (CLU-04, CLU-12)."""
+    if not found["active_may"]:
+        return "Marketing: no group is active without buying, or hardly anybody may be addressed."
+    return (
+        "**Marketing: invite {active_may} customer[s] to try a product.** They may be addressed, "
+        "of {active} who looked in, wrote or answered {active_interactions:num} times each in "
+        "{days:days} and hardly bought; product looks for the step at which they stop."
+    )
+
+
+def frequent_note(found: dict) -> str:
+    """What marketing and product have to do for those who buy little and often (CLU-03)."""
+    if not found["frequent_may"]:
+        return "Marketing: no group buys little and often, or hardly anybody may be addressed."
+    return (
+        "**Marketing: a stepped full-reduction coupon for {frequent_may} customer[s]**: of the "
+        "{frequent} who buy {frequent_orders:num} times in {days:days} for "
+        "{frequent_value:money} an order, those who may be addressed and are not of high value. "
+        "Product: fewer steps in an order."
+    )
+
+
+def dear_note(found: dict) -> str:
+    """What sales and product have to do for those who buy dear and seldom (CLU-02)."""
+    if not found["dear_may"]:
+        return "Sales: no group buys dear and seldom, or hardly anybody may be addressed."
+    return (
+        "**Sales: show quality before price to {dear_may} customer[s]**: of the {dear} who spend "
+        "{dear_value:money} an order but order only {dear_orders:num} times in {days:days}, "
+        "those who may be addressed and are not of high value. Product: high-end functions."
+    )
+
+
+def outlier_note(found: dict) -> str:
+    """What was done about customers far from all others."""
+    if not found["outliers"]:
+        return "No customer lies beyond four standard deviations."
+    return (
+        "{outliers} customer[s] lie[s|] beyond four standard deviations and [was|were] drawn in "
+        "to them, so that no single one moves a centre; they stay in their group."
+    )
+
+
+def describe(part: pd.DataFrame, currency: str = "", *, least: int = 5) -> str:
+    """What the customers of a group are like, in one sentence (CLU-10).
+
+    Examples
+    --------
+    >>> part = pd.DataFrame({"orders": [2] * 5, "order_value": [60.0] * 5, "interactions": [4] * 5,
+    ...     "top_category": ["茶叶"] * 5, "purchase_channel": [None] * 5})
+    >>> describe(part, "CNY")
+    '5 customers: ¥60 an order, 2.0 purchases and 4.0 interactions in the window; most like 茶叶 \
+best (100%)'
+    """
+    buyers = part[part["orders"] > 0]
+    size = f"{len(part):,} customer{'s' * (len(part) != 1)}"
+    money = wording.form(buyers["order_value"].mean(), "money", currency) if len(buyers) else ""
+    bought = f"{money} an order, {part['orders'].mean():.1f} purchases" if money else "no purchase"
+    did = f"{size}: {bought} and {part['interactions'].mean():.1f} interactions in the window"
+    liked = _mainly(part["top_category"], "most like {} best ({:.0%})", least)
+    through = _mainly(part["purchase_channel"], "most buy through {} ({:.0%})", least)
+    return "; ".join(text for text in (did, liked, through) if text)
+
+
+class ClusterError(ValueError):
+    """A parameter of this analysis cannot be used."""
+
+
+def _bought(orders: ibis.Table, returns: ibis.Table, *, as_of: date, since: date) -> ibis.Table:
+    """One customer with purchases in the window: how many, and their money."""
+    from ibis import _
+
+    known = returns.filter(returns.returned_at.date() <= as_of, returns.reverses.notnull())
+    cancelled = known.group_by(order_id=_.reverses).agg(cancelled=_.amount.sum())
+    placed = _within(orders, orders.ordered_at, since, as_of).filter(_.amount > 0)
+    placed = placed.left_join(cancelled, "order_id")
+    placed = placed.mutate(net=placed.amount - placed.cancelled.fill_null(0))
+    standing = placed.filter(_.net > 0).group_by("customer_id")
+    return standing.agg(orders=_.count(), sales=_.net.sum())
+
+
+def _within(rows: ibis.Table, at, since: date, as_of: date) -> ibis.Table:
+    """The rows of known customers in the window, with the `day`."""
+    from ibis import _
+
+    dated = rows.mutate(day=at.date()).filter(_.customer_id.notnull())
+    return dated.filter(_.day > since, _.day <= as_of)
+
+
+def _best(every: pd.DataFrame, least: int) -> dict:
+    """The group with most sales, and its shares; None where it, or all others, are few."""
+    sales = every.groupby("cluster")["sales"].sum().astype(float)
+    best = str(sales.idxmax()) if len(sales) else ""
+    share = disclosure.share(int((every["cluster"] == best).sum()), len(every), least)
+    whole = float(sales.sum())
+    told = share is not None and whole > 0
+    return {
+        "best": best,
+        "best_share": float(sales[best]) / whole if told else None,
+        "best_customers": share if told else None,
+    }
+
+
+def _plain(name: str) -> str:
+    """The name without the number of a second group of that name."""
+    head, _, number = name.rpartition(" ")
+    return head if number.isdigit() else name
+
+
+def _commonest(values: pd.Series) -> str:
+    counts = values.value_counts()
+    return min(counts[counts == counts.max()].index) if len(counts) else ""
+
+
+def _mainly(values: pd.Series, message: str, least: int) -> str:
+    """The commonest value, told if half of all who have one share it, and these are not few."""
+    counts = values.value_counts()
+    if not len(counts) or counts.iloc[0] < max(least, MAIN * counts.sum()):
+        return ""
+    return message.format(_commonest(values), counts.iloc[0] / counts.sum())
+
+
+def _of(amounts: pd.Series) -> pd.Series:
+    whole = float(amounts.sum())
+    return amounts.astype(float) / whole if whole else amounts.astype(float) * 0
