@@ -1,12 +1,56 @@
-"""Tests of `crm.clusters`: behaviour, names, groups that stay."""
+"""Groups of customers: behaviour at its limits, the worked example, names that stay."""
+
+from __future__ import annotations
+
+from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
+from test_engine import literal
 
-from crm import clusters
+from crm import clusters, engine, kmeans
+from crm.clusters import GROUPS, QUIET
+from crm.tables import check
 
+AS_OF = date(2023, 10, 31)
 FEATURES = [*clusters.FEATURES]
+ORDERS = "order_id customer_id ordered_at amount\n"
+RETURNS = "return_id customer_id returned_at amount reverses\n"
+TALKS = "line customer_id at direction\n"
+EVENTS = "line customer_id at\n"
+CONTACTS = "line customer_id clicked_at joined_at\n"
+
+
+@pytest.fixture(scope="module")
+def con():
+    return engine.connect(threads=2)
+
+
+@pytest.fixture
+def measured(con):
+    """The behaviour of each customer, from tables of a few rows."""
+
+    def _measured(orders="", returns="", talks="", events="", contacts="", **options):
+        made = clusters.measure(
+            literal(con, "tables/orders", ORDERS + orders),
+            literal(con, "tables/returns", RETURNS + returns),
+            literal(con, "tables/interactions", TALKS + talks),
+            literal(con, "tables/events", EVENTS + events),
+            literal(con, "tables/campaign_contacts", CONTACTS + contacts),
+            **{"as_of": AS_OF, **options},
+        )
+        frame = clusters.ordered(engine.frame(con, made)).set_index("customer_id")
+        return frame[[*FEATURES]].astype(float).T.to_dict("list")
+
+    return _measured
+
+
+def behaviour(*rows: tuple, ids: str = "") -> pd.DataFrame:
+    """Customers a, b, c …: order value, purchases, interactions, and their sales."""
+    frame = pd.DataFrame(rows, columns=FEATURES, dtype=float)
+    names = list(ids) or [chr(97 + n) for n in range(len(rows))]
+    return frame.assign(customer_id=names, sales=frame["order_value"] * frame["orders"])
 
 
 def built(noise: float, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -14,12 +58,247 @@ def built(noise: float, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     rng = np.random.default_rng(seed)
     middle = np.repeat([(3_000, 1, 3), (120, 9, 4), (0, 0, 25)], 30, axis=0)
     drawn = middle + rng.normal(size=middle.shape) * np.array([50, 0.5, 1.5]) * noise
-    return pd.DataFrame(np.maximum(drawn, 0), columns=FEATURES), np.repeat(clusters.GROUPS, 30)
+    frame = pd.DataFrame(np.maximum(drawn, 0), columns=FEATURES)
+    ids = [f"c{n:02d}" for n in range(90)]
+    return frame.assign(customer_id=ids, sales=frame["order_value"]), np.repeat(GROUPS, 30)
+
+
+def grouped(frame: pd.DataFrame, k: int = 3, seed: int = 1) -> pd.DataFrame:
+    points = clusters.points(frame)
+    groups = clusters.group(points, k=k, seed=seed)
+    names = clusters.named(clusters.centres(frame, groups), frame)
+    return clusters.assigned(frame, points, groups, names)
+
+
+def whole(frame: pd.DataFrame, quiet: str = "") -> pd.DataFrame:
+    rest = pd.Series(list(quiet), dtype="str")
+    return clusters.settled(frame, frame.iloc[:0], rest)
+
+
+# --- behaviour
+
+
+def test_orders_count_from_the_day_after_the_window_opens_to_as_of(measured):
+    found = measured("""
+        1  a  2023-08-02T12:00:00  10
+        2  a  2023-08-03T00:00:00  20
+        3  a  2023-10-31T23:59:59  40
+        4  a  2023-11-01T00:00:00  80
+    """)
+    assert found == {"a": [30, 2, 0]}
+
+
+def test_an_order_that_was_cancelled_whole_by_as_of_is_no_purchase(measured):
+    orders = "1 a 2023-10-01T09:00:00 50\n2 a 2023-10-02T09:00:00 70\n3 b 2023-10-03T09:00:00 9"
+    back = "r1 a 2023-10-05T09:00:00 50 1\nr2 b 2023-11-01T09:00:00 9 3"
+    assert measured(orders, back) == {"a": [70, 1, 0], "b": [9, 1, 0]}
+
+
+def test_part_of_an_order_that_was_cancelled_lowers_its_value(measured):
+    found = measured("1 a 2023-10-01T09:00:00 50", "r1 a 2023-10-05T09:00:00 20 1")
+    assert found == {"a": [30, 1, 0]}
+
+
+def test_interactions_are_contacts_begun_days_with_a_visit_and_messages_answered(measured):
+    found = measured(
+        talks="1 a 2023-10-01T09:00:00 in\n2 a 2023-10-01T10:00:00 out\n"
+        "3 a 2023-10-01T11:00:00 in",
+        events="1 a 2023-10-02T09:00:00\n2 a 2023-10-02T22:00:00\n3 a 2023-10-03T00:00:00",
+        contacts="1 a 2023-10-04T09:00:00 2023-10-04T10:00:00\n2 a - 2023-10-05T09:00:00\n3 a - -",
+    )
+    assert found == {"a": [0, 0, 2 + 2 + 2]}
+
+
+def test_who_did_nothing_has_no_behaviour_and_unknown_customers_have_none(measured):
+    assert measured("1 - 2023-10-01T09:00:00 10", talks="1 b 2023-10-01T09:00:00 out") == {}
+
+
+def test_the_earlier_window_ends_where_todays_begins():
+    assert clusters.before(AS_OF) == date(2023, 8, 2)
+
+
+def test_quiet_is_who_permits_both_and_did_nothing():
+    permits = pd.DataFrame(
+        [("a", "analysis", True), ("a", "profiling", True), ("b", "analysis", True),
+         ("b", "profiling", False), ("c", "analysis", True), ("c", "profiling", True)],
+        columns=["customer_id", "purpose", "allowed"],
+    )  # fmt: skip
+    assert clusters.quiet(permits, behaviour((1, 1, 1))).tolist() == ["c"]
+
+
+# --- names (CLU-02…05, E6)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_three_groups_of_e6_are_found_whole(seed):
-    behaviour, true = built(1, seed)
-    groups = clusters.group(clusters.points(behaviour), k=3, seed=seed)
-    names = clusters.named(clusters.centres(behaviour, groups), behaviour)
-    assert (np.array(names)[groups.labels] == true).all()
+    frame, true = built(1, seed)
+    assert (grouped(frame, seed=seed)["cluster"] == true).all()
+
+
+BASE = behaviour((900, 1, 0), (100, 9, 0), (0, 0, 20), (0, 0, 4))  # buyers: mean 500 and 5
+
+
+@pytest.mark.parametrize(
+    ("centre", "name"),
+    [
+        ((500, 4.9, 0), GROUPS[0]),  # at the mean is high
+        ((499.9, 5, 0), GROUPS[1]),
+        ((500, 5, 0), "other: high order value, high frequency"),
+        ((499.9, 4.9, 0), "other: low order value, low frequency"),
+        ((0, 0.49, 8), GROUPS[2]),  # the upper quartile of 0, 0, 20 and 4
+        ((0, 0.49, 7.9), "other: little activity"),
+        ((0, 0.5, 8), "other: low order value, low frequency"),
+    ],
+)
+def test_a_name_follows_from_the_centre_at_its_limits(centre, name):
+    assert clusters.named(behaviour(centre), BASE) == [name]
+
+
+def test_the_quiet_count_in_the_upper_quartile_of_interactions():
+    assert clusters.named(behaviour((0, 0, 4)), BASE, quiet=1) == [GROUPS[2]]
+    assert clusters.named(behaviour((0, 0, 4)), BASE) == ["other: little activity"]
+
+
+def test_of_two_groups_with_one_name_the_lesser_carries_a_number():
+    centres = behaviour((600, 2, 0), (900, 1, 0), (700, 2, 0))
+    expected = [f"{GROUPS[0]} 3", GROUPS[0], f"{GROUPS[0]} 2"]
+    assert clusters.named(centres, BASE) == expected
+
+
+def test_permuted_rows_and_other_seeds_keep_every_name():
+    frame, _ = built(3, 7)
+    one = grouped(clusters.ordered(frame)).set_index("customer_id")["cluster"]
+    shuffled = clusters.ordered(frame.sample(frac=1, random_state=3))
+    again = grouped(shuffled).set_index("customer_id")["cluster"]
+    assert (again == one[again.index]).all()
+    points = clusters.points(frame)
+    groups = clusters.group(points, k=3, seed=1)
+    names = clusters.named(clusters.centres(frame, groups), frame)
+    kept = clusters.reseeded(frame, points, names, groups, seed=1)
+    assert kept["reseeded_share"] >= 0.98
+
+
+def test_groups_of_an_earlier_date_take_the_names_of_the_nearest_centres():
+    now = behaviour((900, 1, 0), (100, 9, 0), (0, 0, 20))
+    then = behaviour((0, 0.2, 30), (1_200, 1, 1), (90, 12, 0))
+    assert clusters.matched(now, then, ["A", "B", "C"]) == ["C", "A", "B"]
+    assert clusters.matched(now.head(1), then, ["A"]) == [
+        "other: no group of today", "A", "other: no group of today",
+    ]  # fmt: skip
+    assert clusters.matched(now, then.iloc[:0], ["A", "B", "C"]) == []
+
+
+# --- bad input
+
+
+def test_one_customer_is_one_group():
+    found = grouped(behaviour((50, 2, 1)))
+    assert found["cluster"].tolist() == ["other: high order value, high frequency"]
+    assert found["distance"].tolist() == [0]
+
+
+def test_identical_customers_are_one_group():
+    assert grouped(behaviour(*[(50, 2, 1)] * 4))["cluster_id"].tolist() == [0] * 4
+
+
+def test_k_above_the_customers_gives_a_group_to_each_behaviour():
+    found = grouped(behaviour((50, 2, 1), (90, 1, 1), (50, 2, 1)), k=9)
+    assert found["cluster_id"].nunique() == 2
+
+
+def test_a_constant_feature_has_no_say():
+    frame = behaviour((50, 2, 7), (60, 2, 7), (900, 2, 7), (950, 2, 7))
+    assert grouped(frame, k=2)["cluster_id"].tolist() == [0, 0, 1, 1]
+    found = clusters.alike(frame) | {"grouped": 4}
+    assert found["idle"] == "orders, interactions"
+    assert clusters.alike_note(found).startswith("The same for all")
+
+
+def test_no_customer_at_all_leaves_a_page_that_says_so():
+    nobody = behaviour()
+    points = clusters.points(nobody)
+    groups, scans = clusters.group(points, seed=1), clusters.scan(points, seed=1)
+    names = clusters.named(clusters.centres(nobody, groups), nobody)
+    found = clusters.facts(nobody, pd.Series(["x"])) | clusters.scan_facts(scans, groups)
+    found |= clusters.rival(points, groups, seed=1)
+    found |= clusters.reseeded(nobody, points, names, groups, seed=1)
+    every = whole(clusters.assigned(nobody, points, groups, names), quiet="x")
+    found |= clusters.moved(every)
+    assert every["cluster"].tolist() == [QUIET]
+    assert clusters.answer(found).startswith("**Nobody did anything")
+    assert clusters.scanned(scans).empty
+    check("features/clusters", every)
+
+
+@pytest.mark.parametrize("features", [[], ["orders", "colour"]])
+def test_a_feature_that_is_none_is_refused_by_name(features):
+    with pytest.raises(clusters.ClusterError, match=r"clusters.points.features: .* there are "):
+        clusters.points(BASE, features=features)
+
+
+def test_a_customer_far_from_all_is_marked_and_does_not_draw_the_centre():
+    frame = behaviour(*[(100 + n, 2, 1) for n in range(40)], (1e9, 2, 1), ids="")
+    frame = frame.assign(customer_id=[f"c{n:02d}" for n in range(41)])
+    found = grouped(frame, k=1)
+    assert found.loc[found["is_outlier"], "customer_id"].tolist() == ["c40"]
+
+
+# --- what is shown
+
+
+def test_moves_count_customers_and_money_and_small_cells_are_hidden():
+    every = pd.DataFrame(
+        {"customer_id": range(20), "earlier": ["A"] * 12 + ["B"] * 8,
+         "cluster": ["A"] * 6 + ["B"] * 6 + ["B"] * 6 + ["A"] * 2, "sales": [10.0] * 20},
+    )  # fmt: skip
+    shown = clusters.migration(every, least=1)
+    assert shown["customers"].tolist() == [6, 6, 2, 6]
+    assert shown["kept_sales"].tolist() == [60, 60, 20, 60]
+    assert clusters.migration(every, least=5)["customers"].isna().sum() >= 2
+    assert clusters.moved(every)["stayed_share"] == 12 / 20
+
+
+def test_the_profile_of_a_group_is_size_means_money_churn_and_main_tier():
+    every = whole(grouped(behaviour((900, 1, 0), (100, 9, 0), (100, 9, 0)), k=2), quiet="z")
+    tags = pd.DataFrame({"customer_id": list("abcz"), "customer_type": ["old"] * 3 + ["churned"]})
+    tiers = pd.DataFrame({"customer_id": list("abcz"), "tier": ["general"] * 3 + ["at risk"]})
+    found = clusters.profile(every, tags, tiers, least=1).set_index("cluster")
+    assert found["customers"].to_dict() == {GROUPS[1]: 2, GROUPS[0]: 1, QUIET: 1}
+    assert found["kept_sales"].astype(float).to_dict() == {
+        GROUPS[1]: 1800,
+        GROUPS[0]: 900,
+        QUIET: 0,
+    }
+    assert found["churned_share"].to_dict() == {GROUPS[1]: 0, GROUPS[0]: 0, QUIET: 1}
+    assert found.loc[QUIET, "main_tier"] == "at risk"
+    assert found["sales_share"].round(3).tolist() == [0.667, 0.333, 0.0]
+
+
+def test_a_group_is_asked_only_by_those_who_may_be_addressed_and_are_not_of_high_value():
+    every = pd.DataFrame(
+        {"customer_id": list("abcdefg"), "cluster": [GROUPS[2]] * 7, "orders": [0] * 7,
+         "interactions": [20] * 7, "order_value": [0.0] * 7, "sales": [0.0] * 7,
+         "is_outlier": [False] * 7},
+    )  # fmt: skip
+    permits = pd.DataFrame({"customer_id": list("abcdef"), "purpose": "marketing",
+                            "allowed": [True] * 5 + [False]})  # fmt: skip
+    tiers = pd.DataFrame(
+        {"customer_id": list("abcdefg"), "tier": ["high value"] + ["general"] * 6}
+    )
+    found = clusters.group_facts(every, tiers, permits, least=1)
+    assert (found["active"], found["active_may"]) == (7, 4)
+    assert clusters.group_facts(every, tiers, permits, least=5)["active_may"] is None
+
+
+def test_every_name_has_advice_numbered_ones_too():
+    values, often = (500, 499), (5, 4)
+    names = clusters.named(behaviour(*[(v, o, 0) for v in values for o in often]), BASE)
+    for name in [*names, *GROUPS, QUIET, f"{GROUPS[0]} 2", "other: little activity"]:
+        assert clusters._plain(name) in clusters.ADVICE
+
+
+def test_the_scan_says_when_its_advice_is_the_last_number_tried():
+    rows = [kmeans.Scan(k, None, 9 - k, 0.1 * k, np.array([0.9]), -100.0 * k) for k in (1, 2, 3)]
+    found = clusters.scan_facts(rows, kmeans.Groups(None, np.zeros((2, 1)), 7))
+    assert (found["k"], found["advised_k"], found["is_edge"], found["widest_k"]) == (2, 3, True, 3)
+    assert "the most that were tried" in clusters.scan_note(found)

@@ -264,9 +264,10 @@ def settled(grouped: pd.DataFrame, earlier: pd.DataFrame, quiet: pd.Series) -> p
     nothing = dict.fromkeys(("orders", "interactions", "sales", "order_value"), 0)
     rest = rest.assign(**nothing, distance=np.nan, is_outlier=False)
     every = pd.concat([grouped, rest.astype({"customer_id": "str"})], ignore_index=True)
-    was = earlier.set_index("customer_id")["cluster"] if len(earlier) else pd.Series(dtype="str")
-    every = every.assign(earlier=every["customer_id"].map(was).fillna(QUIET))
-    every = every.astype({"cluster_id": "int64", "cluster": "str", "earlier": "str"})
+    was = dict(zip(earlier["customer_id"], earlier["cluster"], strict=True))
+    every = every.assign(earlier=[was.get(who, QUIET) for who in every["customer_id"]])
+    every = every.astype(dict.fromkeys(["cluster_id", "orders", "interactions"], "int64"))
+    every = every.astype({"cluster": "str", "earlier": "str", "is_outlier": "bool"})
     return ordered(every)[lookup("features/clusters").names]
 
 
@@ -405,6 +406,8 @@ def cards(
     """One group in words: what it is like, and what it asks of marketing and of product."""
     wide = every.merge(tags[["customer_id", "top_category", "purchase_channel"]], "left",
                        "customer_id")  # fmt: skip
+    if wide["purchase_channel"].nunique() < 2:
+        wide = wide.assign(purchase_channel=None)  # told on each card, it would tell nothing
     shown = profile(every, tags.iloc[:0], tags.iloc[:0].assign(tier=""), least=least)
     shown = shown.loc[shown["customers"].notna(), "cluster"]
     rows = []
@@ -497,9 +500,23 @@ def answer(found: dict) -> str:
     if found["best_share"] is None:
         return "**{grouped} customer[s] fall[s|] into {k} group[s]** by what they did."
     return (
-        "**{grouped} customer[s] fall[s|] into {k} group[s] by what they did in {days:days}.** Most "
-        "sales, {best_share:pct}, come from {best_customers:pct} of the customers: *{best:text}*."
+        "**{grouped} customer[s] fall[s|] into {k} group[s] by what they did in {days:days}.** "
+        "Most sales, {best_share:pct}, come from {best_customers:pct} of the customers: "
+        "*{best:text}*."
     )
+
+
+def alike(behaviour: pd.DataFrame, *, features: list[str] = FEATURES) -> dict:
+    """Metrics of features that are the same for all, and so part nobody: their names."""
+    same = [name for name in features if behaviour[name].nunique() < 2]
+    return {"idle": ", ".join(wording.label(name).lower() for name in same), "idle_n": len(same)}
+
+
+def alike_note(found: dict) -> str:
+    """Which features tell nothing."""
+    if not found["grouped"] or not found["idle_n"]:
+        return "Every feature differs between customers."
+    return "The same for all, so without a say in the groups: *{idle:text}*."
 
 
 def curves(scans: list[Scan]) -> dict:
@@ -551,10 +568,11 @@ def stay_note(found: dict) -> str:
     if found["k"] < 2:
         return "One group cannot change its name."
     return (
-        "With other random starts {reseeded_share:pct} of customers keep their name at least. Ward's "
-        "method, which joins the nearest instead, agrees by a Rand index of {rival_rand:num2}, "
-        "where one is the same and zero chance. Of {both_dates} customer[s] grouped at both dates {stayed_share:pct} are in "
-        "the same group; {fell_quiet} fell quiet since, {woken} woke up."
+        "With other random starts at least {reseeded_share:pct} of customers keep their name. "
+        "Ward's method, which joins the nearest instead, agrees by a Rand index of "
+        "{rival_rand:num2}, where one is the same and zero chance. Of {both_dates} customer[s] "
+        "grouped at both dates {stayed_share:pct} are in the same group; {fell_quiet} fell quiet "
+        "since, {woken} woke up or came new."
     )
 
 
@@ -617,7 +635,10 @@ best (100%)'
     size = f"{len(part):,} customer{'s' * (len(part) != 1)}"
     money = wording.form(buyers["order_value"].mean(), "money", currency) if len(buyers) else ""
     bought = f"{money} an order, {part['orders'].mean():.1f} purchases" if money else "no purchase"
-    did = f"{size}: {bought} and {part['interactions'].mean():.1f} interactions in the window"
+    seen = part["interactions"].mean()
+    did = (
+        f"{size}: {bought}" + (f" and {seen:.1f} interactions" if seen else "") + " in the window"
+    )
     liked = _mainly(part["top_category"], "most like {} best ({:.0%})", least)
     through = _mainly(part["purchase_channel"], "most buy through {} ({:.0%})", least)
     return "; ".join(text for text in (did, liked, through) if text)

@@ -157,7 +157,10 @@ def scan(
         Samples with replacement, of at most a quarter as many points, for the Jaccard coefficient
         of each group with the group of the sample that is most like it (Hennig 2007).
     """
-    ks = [k for k in ks if k <= different(points, max(ks))]
+    most = different(points, max(ks))
+    ks = [k for k in ks if k <= most]
+    if not ks:
+        return []
     found = [fit(points, k, seed=seed, starts=starts, sampled=sampled, threads=threads)
              for k in ks]  # fmt: skip
     widths = silhouettes(points, found, seed=seed, sampled=sampled, threads=threads)
@@ -289,16 +292,24 @@ def sample(points: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _start(points: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Centres drawn one by one, each with the weight of its squared distance to the nearest."""
+    """Centres drawn one by one, each with the weight of its squared distance to the nearest.
+
+    Of a few drawn at once the one that leaves least is taken, as in scikit-learn.
+    """
     centres = np.empty((k, points.shape[1]), np.int32)
     centres[0] = points[rng.integers(len(points))]
     nearest = np.full(len(points), np.iinfo(np.int64).max)
+    _nearer(points, centres[0], nearest)
     for c in range(1, k):
-        _nearer(points, centres[c - 1], nearest)
         above = np.cumsum(nearest)
         if not above[-1]:
             raise KMeansError(f"only {c:,} different points for {k:,} groups")
-        centres[c] = points[np.searchsorted(above, rng.integers(above[-1]), side="right")]
+        drawn = rng.integers(above[-1], size=2 + int(math.log(k)))
+        rows = np.searchsorted(above, drawn, side="right")
+        left = [nearest.copy() for _ in rows]
+        sums = [_nearer(points, points[row], rest) for row, rest in zip(rows, left, strict=True)]
+        best = int(np.argmin(sums))
+        centres[c], nearest = points[rows[best]], left[best]
     return centres
 
 
@@ -334,7 +345,8 @@ def _numbered(found: Groups) -> Groups:
 
 @_compiled
 def _nearer(points, centre, nearest):
-    """Lowers the squared distances to what the new centre gives."""
+    """Lowers the squared distances to what the new centre gives; their sum."""
+    total = 0
     for i in range(len(points)):
         far = 0
         for j in range(points.shape[1]):
@@ -342,6 +354,8 @@ def _nearer(points, centre, nearest):
             far += gap * gap
         if far < nearest[i]:
             nearest[i] = far
+        total += nearest[i]
+    return total
 
 
 @_compiled
