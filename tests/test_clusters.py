@@ -50,7 +50,8 @@ def behaviour(*rows: tuple, ids: str = "") -> pd.DataFrame:
     """Customers a, b, c …: order value, purchases, interactions, and their sales."""
     frame = pd.DataFrame(rows, columns=FEATURES, dtype=float)
     names = list(ids) or [chr(97 + n) for n in range(len(rows))]
-    return frame.assign(customer_id=names, sales=frame["order_value"] * frame["orders"])
+    sales = frame["order_value"] * frame["orders"]
+    return frame.assign(customer_id=names, sales=sales, usual_orders=frame["orders"])
 
 
 def built(noise: float, seed: int) -> tuple[pd.DataFrame, np.ndarray]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from conftest import call, clone
+from sklearn.metrics import adjusted_rand_score
 
 from crm.engine import digest
 from crm.project import load_params, load_specs
@@ -275,3 +276,25 @@ def test_most_customers_with_a_persona_are_those_that_were_planted(demo):
     assert late["overtime"] >= 30  # of 100 planted, 11 refused a profile and half buy no more
     assert late["overtime"] / late["found"] >= 0.85
     assert rich["loyal"] / rich["found"] >= 0.7  # who spends much and often is mostly loyal
+
+
+GROUPED = """
+    SELECT DISTINCT ON (c.customer_id) c.cluster, p.persona
+    FROM read_parquet('{0}/data/features/clusters.parquet') AS c
+    JOIN read_parquet('{0}/data/tables/identity_map.parquet') AS m USING (customer_id)
+    JOIN read_parquet('{0}/data/truth/demo/keys.parquet') AS k
+        ON k.customer_key = m.customer_key AND k.relation = 'own'
+    JOIN read_parquet('{0}/data/truth/demo/people.parquet') AS p USING (person)
+    WHERE c.cluster <> 'quiet' ORDER BY c.customer_id, k.customer_key
+"""
+
+
+def test_groups_by_behaviour_agree_with_the_planted_personas_as_far_as_these_behave_apart(demo):
+    with duckdb.connect() as db:
+        found = db.execute(GROUPED.format(demo)).df()
+    active = found[found["cluster"] == "active, not converted"]
+    assert (active["persona"] == "browser").mean() >= 0.95  # measured: 99 %
+    apart = found[found["persona"].isin(["browser", "bargain", "quality"])]
+    whole = adjusted_rand_score(found["persona"], found["cluster"])
+    assert whole >= 0.18  # measured: 0.20, since the regular and the impulsive buy like others
+    assert adjusted_rand_score(apart["persona"], apart["cluster"]) >= 0.45  # measured: 0.50

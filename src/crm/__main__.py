@@ -43,7 +43,10 @@ def setup() -> None:
         [str(PYTHON), "-m", "compileall", "-q", str(VENV / "lib"), str(ROOT / "src")], env, False
     )
     # what Numba compiles is kept beside the module, so that no first run waits for it
-    _call([str(PYTHON), "-c", "from crm import itemsets; itemsets.warm()"], env)
+    _call(
+        [str(PYTHON), "-c", "from crm import itemsets, kmeans; itemsets.warm(); kmeans.warm()"],
+        env,
+    )
     STAMP.write_text(wanted)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from crm.kmeans import Groups, Scan
 
 FEATURES = ("order_value", "orders", "interactions")  # E6
-NEAR_NONE = 0.5  # purchases in the window up to which a group has near none (CLU-04)
+NEAR_NONE = 0.5  # purchases of the median customer below which a group has near none (CLU-04)
 ACTIVE = 0.75  # quantile of interactions from which a group counts as active (Q-39)
 DIGITS = 9  # of logarithms, whose last bit differs between processors
 MAIN = 0.5  # share of a group from which a tag is named in its description
@@ -186,25 +186,26 @@ def group(points: np.ndarray, *, k: int = 3, seed: int) -> Groups:
 
 
 def centres(behaviour: pd.DataFrame, groups: Groups) -> pd.DataFrame:
-    """One group: customers, and the mean of each feature."""
+    """One group: customers, the mean of each feature, and the median of purchases."""
     means = behaviour[[*FEATURES]].astype(float).groupby(groups.labels).mean()
     sizes = np.bincount(groups.labels, minlength=len(groups.centres))
-    means = means.reindex(range(len(groups.centres)))
+    usual = behaviour["orders"].astype(float).groupby(groups.labels).median()
+    means = means.assign(usual_orders=usual).reindex(range(len(groups.centres)))
     return means.assign(customers=sizes).round(DIGITS)
 
 
 def named(centres: pd.DataFrame, behaviour: pd.DataFrame, *, quiet: int = 0) -> list[str]:
     """The name of each group by the rules for centres (CLU-02…05).
 
-    High and low are told from the mean of those who bought in the window; active is a centre at
-    or above the upper quartile of interactions of all, the `quiet` ones included (Q-39). Of
-    several groups with one name, all but the first by order value carry a number.
+    High and low are told from the mean of those who bought in the window; not converted is a
+    group whose median customer bought nothing, active a centre at or above the upper quartile of
+    interactions of all, the `quiet` ones included (Q-39). Of several groups with one name, all but the first by order value carry a number.
 
     Examples
     --------
     >>> behaviour = pd.DataFrame({"order_value": [900.0, 100.0, 0.0], "orders": [1, 9, 0],
     ...                           "interactions": [0, 0, 20]})
-    >>> named(behaviour, behaviour)
+    >>> named(behaviour.assign(usual_orders=behaviour["orders"]), behaviour)
     ['high order value, low frequency', 'low order value, high frequency', 'active, not converted']
     """
     buyers = behaviour[behaviour["orders"] > 0]
@@ -223,7 +224,7 @@ def named(centres: pd.DataFrame, behaviour: pd.DataFrame, *, quiet: int = 0) -> 
 
 
 def _name(centre, value: float, often: float, active: float) -> str:
-    if centre.orders < NEAR_NONE:
+    if centre.usual_orders < NEAR_NONE:
         is_active = active > 0 and centre.interactions >= active
         return GROUPS[2] if is_active else "other: little activity"
     is_dear, is_frequent = centre.order_value >= value, centre.orders >= often
