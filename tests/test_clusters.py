@@ -263,7 +263,13 @@ def test_the_profile_of_a_group_is_size_means_money_churn_and_main_tier():
     every = whole(grouped(behaviour((900, 1, 0), (100, 9, 0), (100, 9, 0)), k=2), quiet="z")
     tags = pd.DataFrame({"customer_id": list("abcz"), "customer_type": ["old"] * 3 + ["churned"]})
     tiers = pd.DataFrame({"customer_id": list("abcz"), "tier": ["general"] * 3 + ["at risk"]})
-    found = clusters.profile(every, tags, tiers, least=1).set_index("cluster")
+    firm = {GROUPS[0]: 0.9, GROUPS[1]: 0.8}
+    found = clusters.profile(every, tags, tiers, firm, least=1)
+    likes = tags.assign(top_category=None, purchase_channel=None)
+    cards = clusters.cards(found, every, likes, least=1)
+    check("features/cluster_profile", clusters.described(found, cards))
+    found = found.set_index("cluster")
+    assert found["jaccard"].tolist()[:2] == [0.8, 0.9]
     assert found["customers"].to_dict() == {GROUPS[1]: 2, GROUPS[0]: 1, QUIET: 1}
     assert found["kept_sales"].astype(float).to_dict() == {
         GROUPS[1]: 1800,

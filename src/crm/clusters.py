@@ -199,7 +199,8 @@ def named(centres: pd.DataFrame, behaviour: pd.DataFrame, *, quiet: int = 0) -> 
 
     High and low are told from the mean of those who bought in the window; not converted is a
     group whose median customer bought nothing, active a centre at or above the upper quartile of
-    interactions of all, the `quiet` ones included (Q-39). Of several groups with one name, all but the first by order value carry a number.
+    interactions of all, the `quiet` ones included (Q-39). Of several groups with one name, all
+    but the first by order value carry a number.
 
     Examples
     --------
@@ -362,10 +363,21 @@ def moved(every: pd.DataFrame) -> dict:
     }
 
 
+def firmness(scans: list[Scan], names: list[str]) -> dict[str, float]:
+    """How much of each named group comes back when customers are drawn anew (Jaccard)."""
+    ours = next((one for one in scans if one.k == len(names)), None)
+    return {} if ours is None else dict(zip(names, ours.jaccard.tolist(), strict=True))
+
+
 def profile(
-    every: pd.DataFrame, tags: pd.DataFrame, tiers: pd.DataFrame, *, least: int = 5
+    every: pd.DataFrame,
+    tags: pd.DataFrame,
+    tiers: pd.DataFrame,
+    firm: dict[str, float],
+    *,
+    least: int = 5,
 ) -> pd.DataFrame:
-    """One group: size, means, money, the churned, and its main tier (CLU-09, CLU-10).
+    """One group: size, means, money, the churned, its main tier, how firm (CLU-09, CLU-10).
 
     Parameters
     ----------
@@ -373,6 +385,8 @@ def profile(
         `features/clusters`.
     tags, tiers
         `features/tags` and `features/rfm`, for the type of customer and the value tier.
+    firm
+        As `firmness` gives it.
     """
     wide = every.merge(tags[["customer_id", "customer_type"]], "left", "customer_id")
     wide = wide.merge(tiers[["customer_id", "tier"]], "left", "customer_id")
@@ -384,9 +398,10 @@ def profile(
         main_tier=("tier", lambda values: _commonest(values)),
     ).reset_index()  # fmt: skip
     rows = rows.assign(customer_share=rows["customers"] / max(len(wide), 1),
-                       sales_share=_of(rows["sales"]))  # fmt: skip
+                       sales_share=_of(rows["sales"]),
+                       jaccard=rows["cluster"].map(firm).astype(float))  # fmt: skip
     order = ["cluster", "customers", "customer_share", "order_value", "orders", "interactions",
-             "sales", "sales_share", "churned_share", "main_tier"]  # fmt: skip
+             "sales", "sales_share", "churned_share", "main_tier", "jaccard"]  # fmt: skip
     rows = rows.sort_values(["sales", "cluster"], ascending=[False, True], ignore_index=True)
     return disclosure.suppress(rows[order].rename(columns=SHOWN), by=["cluster"], least=least)
 
@@ -402,22 +417,32 @@ def tiered(every: pd.DataFrame, tiers: pd.DataFrame, *, least: int = 5) -> pd.Da
 
 
 def cards(
-    every: pd.DataFrame, tags: pd.DataFrame, *, currency: str = "", least: int = 5
+    profile: pd.DataFrame,
+    every: pd.DataFrame,
+    tags: pd.DataFrame,
+    *,
+    currency: str = "",
+    least: int = 5,
 ) -> pd.DataFrame:
     """One group in words: what it is like, and what it asks of marketing and of product."""
-    wide = every.merge(tags[["customer_id", "top_category", "purchase_channel"]], "left",
-                       "customer_id")  # fmt: skip
+    columns = ["customer_id", "top_category", "purchase_channel"]
+    wide = every.merge(tags[columns], "left", "customer_id")
     if wide["purchase_channel"].nunique() < 2:
         wide = wide.assign(purchase_channel=None)  # told on each card, it would tell nothing
-    shown = profile(every, tags.iloc[:0], tags.iloc[:0].assign(tier=""), least=least)
-    shown = shown.loc[shown["customers"].notna(), "cluster"]
     rows = []
-    for name in shown:
-        marketing, product = ADVICE[_plain(name)]
-        part = wide[wide["cluster"] == name]
-        rows.append((name, describe(part, currency, least=least), f"marketing: {marketing}; "
-                     f"product: {product}"))  # fmt: skip
-    return pd.DataFrame(rows, columns=["segment", "what_they_are_like", "what_to_do"])
+    for name in profile.loc[profile["customers"].notna(), "cluster"]:
+        part = describe(wide[wide["cluster"] == name], currency, least=least)
+        rows.append((name, part, *ADVICE[_plain(name)]))
+    return pd.DataFrame(rows, columns=["cluster", "what_they_are_like", "marketing", "product"])
+
+
+def described(profile: pd.DataFrame, cards: pd.DataFrame) -> pd.DataFrame:
+    """`profile` with its `cards`, as in `features/cluster_profile` (CLU-10)."""
+    both = profile.merge(cards, "left", "cluster").sort_values("cluster", ignore_index=True)
+    both = both.rename(columns={"kept_sales": "sales"})
+    kinds = {"string": "str", "float": "float64"}  # a hidden cell has no number
+    schema = lookup("features/cluster_profile")
+    return both.astype({c.name: kinds[c.type] for c in schema.columns})[schema.names]
 
 
 def facts(behaviour: pd.DataFrame, quiet: pd.Series, *, k: int = 3, window_days: int = 90) -> dict:
