@@ -437,6 +437,15 @@ def test_the_page_leads_with_rules_between_different_goods():
     assert "between" not in analysis.answer(none)
 
 
+def test_a_table_has_each_set_once_and_begins_with_different_goods_that_hold():
+    made = ruled("a b yes 9\nb a yes 9\nc d yes 2\ne f no 8").assign(n=1)
+    made["between"] = ["variants", "variants", "different goods", "different goods"]
+    made.loc[1, "confidence"] = 0.9  # the surer way round
+    shown = analysis.shown(made)
+    assert (shown["who_bought"] + shown["also_bought"]).tolist() == ["CD", "BA", "EF"]
+    assert analysis.strongest(made)["rule"].tolist() == ["C → D", "B → A"]
+
+
 def test_the_picture_has_pairs_that_hold_of_both_kinds():
     made = ruled("a b yes 9\nb a yes 9\na b|c yes 8\nc d no 7\ne f yes 6\ng h yes 5")
     made.loc[4, "between"] = "variants"

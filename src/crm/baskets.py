@@ -513,7 +513,7 @@ def rule_facts(made: pd.DataFrame, unit: str) -> dict:
 
 
 def shown(made: pd.DataFrame) -> pd.DataFrame:
-    """One set of products: its surest rule, those that hold first, then by lift.
+    """One set of products: its surest rule; those that hold first, different goods, then by lift.
 
     The other rules of the same products stand in `features/association_rules` only.
     """
@@ -523,8 +523,9 @@ def shown(made: pd.DataFrame) -> pd.DataFrame:
     surest = made.assign(_set=sets, _at=range(len(made))).sort_values(
         order, ascending=False, kind="stable"
     )
-    surest = surest.drop_duplicates("_set").sort_values("_at", kind="stable")
-    surest = surest.sort_values("holds", ascending=False, kind="stable", ignore_index=True)
+    surest = surest.drop_duplicates("_set").assign(_apart=surest["between"] == DIFFERENT)
+    order = ["holds", "_apart", "_at"]
+    surest = surest.sort_values(order, ascending=[False, False, True], ignore_index=True)
     columns = {"antecedent": "who_bought", "consequent": "also_bought", "n": "baskets_with_both",
                "confidence": "followed_share", "later_confidence": "later_share",
                "lift": "times_chance", "holds": "held", "suggestion": "suggestion",
