@@ -341,7 +341,8 @@ def test_without_categories_there_are_no_substitutes_and_without_orders_nothing(
     facts = analysis.relation_facts(none, shelf(), 1.0)
     assert (facts["complements"], facts["rival_one"]) == (0, "")
     assert "No product of this source has a category" in analysis.relations_note(facts)
-    assert "nothing to keep apart" in analysis.product_note(facts)
+    assert "no product has a category" in analysis.product_note(facts)
+    assert "nothing to keep apart" in analysis.product_note(facts | {"categorised": 3})
     assert analysis.relations_shown(none).empty
 
 

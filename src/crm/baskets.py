@@ -668,6 +668,8 @@ def sales_note(found: dict) -> str:
 
 def product_note(found: dict) -> str:
     """What product managers have to do with pairs that are seldom in one order."""
+    if not found["categorised"]:
+        return "Product: nothing can be told of substitutes, since no product has a category."
     if not found["substitutes"] + found["in_turn"]:
         return (
             "Product: nothing to keep apart. No pair of one category is in one order clearly less "

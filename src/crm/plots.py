@@ -121,7 +121,8 @@ def network(frame: pd.DataFrame, one: str, other: str, *, by: str, title: str, a
     layers += [{"mark": {"type": "circle", "size": 60, "opacity": 1}, "encoding": e} for e in ends]
     shown = [name for name in frame.columns if name not in (one, other, by)]
     chart = _chart(drawn, [one, other, by, *shown, "_start", "_depth"], None, {}, title, alt)
-    spec = chart["spec"] | {"layer": layers, "encoding": {"color": _colour(frame, by)}}
+    colour = _colour(frame, by) | {"legend": {"columns": 1}}  # it begins where long names end
+    spec = chart["spec"] | {"layer": layers, "encoding": {"color": colour}}
     del spec["mark"]
     return chart | {"spec": spec | {"height": {"step": 24}}}
 
