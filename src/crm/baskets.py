@@ -632,19 +632,11 @@ def answer(found: dict) -> str:
             "{order_confidence:pct} also had *{order_to:text}*, and {order_later:pct} in the "
             "orders after {split_on:date}."
         )
-    if not found["order_variants"]:
-        return (
-            "**{order_hold} of {order_rules} rule[s] hold[s|] in later orders, too.** The "
-            "strongest: of the orders with *{order_from:text}*, {order_confidence:pct} also had "
-            "*{order_to:text}*, {order_lift:num} times as many as by chance, and "
-            "{order_later:pct} in the orders after {split_on:date}."
-        )
     return (
-        "**{order_hold} of {order_rules} rule[s] hold[s|] in later orders, too, {order_different} "
-        "of them between different goods.** The strongest of these: of the orders with "
-        "*{order_from:text}*, {order_confidence:pct} also had *{order_to:text}*, "
-        "{order_lift:num} times as many as by chance, and {order_later:pct} in the orders after "
-        "{split_on:date}."
+        "**{order_hold} of {order_rules} rule[s] hold[s|] in later orders, too.** The strongest "
+        "between different goods: of the orders with *{order_from:text}*, {order_confidence:pct} "
+        "also had *{order_to:text}*, {order_lift:num} times as many as by chance, and "
+        "{order_later:pct} in the orders after {split_on:date}."
     )
 
 

@@ -112,6 +112,7 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
     *("order", "return", "interaction", "ticket", "survey", "review"),
 )
 LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
+HELD = ("yes", "no", "too few", "not looked at")  # of a rule, at another time
 RELATIONS = ("complement", "substitute", "in turn")  # ASC-07
 GOODS_OF = ("variants", "different goods")  # what a rule goes between
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
@@ -1226,6 +1227,32 @@ _ALL = [
             _c("profit", "money", "sales less costs in the window; empty without costs"),
         ),
         needs="profiling",
+    ),
+    Table(
+        "features/links",
+        "one rule: what is true of customers, and what goes with it more often than expected",
+        "marketing",
+        "what to follow up: events before silence or value, tags beside a tier (ASC-09, ASC-10)",
+        ("kind", "antecedent", "consequent"),
+        (
+            _c("kind", "string", "what it goes from", codes=("event", "tags")),
+            _c("antecedent", "string", "events, or tags, joined by a plus sign"),
+            _c("consequent", "string", "what followed, or the tier of the same day"),
+            _c("n", "int", "customers with both", unit="customers"),
+            _c("n_antecedent", "int", "customers with the first", unit="customers"),
+            _c("n_consequent", "int", "customers with the second", unit="customers"),
+            _c("base", "int", "customers looked at", unit="customers"),
+            _c("expected", "float", "customers with both, if bought as often meant as much"),
+            _c("support", "float", "share of all with both"),
+            _c("confidence", "float", "share of those with the first that have the second"),
+            _c("lift", "float", "confidence, divided by the share of all that have the second"),
+            _c("alike_lift", "float", "n, divided by what is expected of customers alike"),
+            _c("p_value", "float", "test of Mantel and Haenszel, one side"),
+            _c("q_value", "float", "the same, for the rate of false discoveries"),
+            _c("later_confidence", "float", "confidence a period later; empty if too few"),
+            _c("later_lift", "float", "lift among customers alike, a period later"),
+            _c("held", "string", "whether it was seen again (ASC-12)", codes=HELD),
+        ),
     ),
 ]
 

@@ -93,6 +93,8 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "usual_amount": "Usual amount",
     "orders_without_it": "Orders without it",
     "times_expected": "Times what is expected",
+    "of_these_share": "Of these",
+    "of_all_share": "Of all",
     "times_expected_later": "Later",
     "one_product": "Product",
     "other_product": "Other product",
