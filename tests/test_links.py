@@ -148,7 +148,7 @@ def test_each_kind_of_record_makes_its_event(con):
         "reviews": "a 2023-05-23 4\nb 2023-05-23 2\nc 2023-05-23 3",
         "points": "a 2023-05-23 -5\nb 2023-05-23 5",
         "returns": "c 2023-05-23 5",
-        "orders": "a 2023-05-01 5\nc 2023-05-23 5",
+        "orders": "a 2023-05-01 5\nc 2023-05-23 5",  # a's lies before the window
     }
     made = events(con, **texts)
     assert [event for who, event in made if who == "a"] == [
@@ -160,6 +160,11 @@ def test_each_kind_of_record_makes_its_event(con):
     ]  # fmt: skip
     assert [event for who, event in made if who == "c"] == ["first order", "return"]
     assert {event for _, event in made} <= {*links.EVENTS}
+
+
+def test_who_orders_first_as_the_source_begins_may_be_an_old_customer(con):
+    orders = "a 2023-05-15 5\nb 2023-05-25 5\nc 2023-05-26 5"  # the window has ten days
+    assert events(con, orders=orders) == [("c", "first order")]
 
 
 def test_events_are_numbered_for_customers_of_the_table_alone(con):
@@ -352,6 +357,18 @@ def test_the_page_names_the_strongest_that_held_for_each_department():
     shown = links.shown(events, least=1)
     assert shown["what_happened"].tolist() == ["complaint", "slow answer"]
     assert shown["of_all_share"].tolist() == [0.4, 0.4]
+
+
+def test_a_weak_rule_is_shown_and_gives_no_advice_nor_does_a_return_ask_for_a_sale():
+    weak = found_rules().assign(alike_lift=1.19)
+    facts = links.facts(weak, weak[:0], base=40, tagged=0)
+    assert (facts["event_hold"], facts["silent_rules"], facts["service_rules"]) == (2, 0, 0)
+    assert "No event goes strongly" in links.answer(facts)
+    good = found_rules().assign(consequent="high value", antecedent=["praise + return", "praise"])
+    facts = links.facts(good, good[:0], base=40, tagged=0)
+    assert (facts["good_rules"], facts["good_from"]) == (1, "praise")
+    assert "praise" not in links.sales_note({**facts, "good_rules": 0, "valued_rules": 0})
+    assert "goes with {good_to:text}" in links.answer(facts)
 
 
 def test_what_did_not_hold_stands_below_and_gives_no_advice():

@@ -39,6 +39,7 @@ DIGITS = 6  # of a p-value: the last ones differ between processors
 NONE = -1
 PAIR = 2  # events in a rule
 NPS, PROMOTER, DETRACTOR = "nps", 9, 6  # from, up to, of ten (Reichheld 2003)
+STRONG = 1.2  # times what is expected from which a rule is worth acting on (as ASC-07)
 GOOD, POOR = 4, 2  # stars of a review, from and up to
 OFTEN = 0.5  # share of mails, campaigns or purchases from which it is a habit
 SERVICE = ("complaint", "slow answer", "enquiry", "repair", "NPS detractor")
@@ -157,9 +158,8 @@ def happened(
         _of(_within(tables[table], time, start, cut), name, condition)
         for name, table, time, condition in _sayings(slow_hours, cut)
     ]
-    firsts = tables["orders"].filter(_.amount > 0, _.customer_id.notnull())
-    firsts = firsts.group_by("customer_id").agg(day=_.ordered_at.min())
-    parts.append(_of(_within(firsts, "day", start, cut), "first order"))
+    firsts = _within(_firsts(tables["orders"], days), "day", start, cut)
+    parts.append(_of(firsts, "first order"))
     answers = _within(tables["surveys"], "answered_at", start, cut)
     answers = answers.filter(_.instrument.lower() == NPS, _.score.notnull())
     newest = ibis.window(
@@ -422,22 +422,32 @@ def shown(made: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
 
 
 def facts(events: pd.DataFrame, tags: pd.DataFrame, base: int, tagged: int) -> dict:
-    """Metrics: how many rules of each kind, and the strongest for each department."""
-    sure = events[events["held"] == HELD[0]]
-    silent = sure[sure["consequent"] == SILENT]
-    names = silent["antecedent"].str.split(" + ", regex=False)
-    of = {part: names.map(lambda found, part=part: bool({*found} & {*part}))
-          for part in (SERVICE, GOODS)}  # fmt: skip
-    good = sure[sure["consequent"] != SILENT]
-    found = {
-        "base": base, "tagged": tagged, "event_rules": len(events), "event_hold": len(sure),
+    """Metrics: how many rules of each kind, and the strongest for each department.
+
+    What departments are told was seen twice, or is of tags, and is `STRONG`. What goes wrong is no
+    reason to sell, whatever it goes with.
+    """
+    sure = events[(events["held"] == HELD[0]) & (events["alike_lift"] >= STRONG)]
+    of_tags = tags[tags["alike_lift"] >= STRONG]
+    names = sure["antecedent"].str.split(" + ", regex=False)
+    of = [names.map(lambda found, part=part: bool({*found} & {*part})).astype(bool)
+          for part in (SERVICE, GOODS)]  # fmt: skip
+    is_silent = sure["consequent"] == SILENT
+    chosen = {
+        "silent": sure[is_silent],
+        "service": sure[is_silent & of[0]],
+        "goods": sure[is_silent & of[1]],
+        "good": sure[~is_silent & ~of[0] & ~of[1]],
+        "valued": of_tags[of_tags["consequent"] == VALUED],
+        "risky": of_tags[of_tags["consequent"] == AT_RISK],
+    }
+    counts = {
+        "event_rules": len(events),
+        "event_hold": int((events["held"] == HELD[0]).sum()),
         "tag_rules": len(tags),
-    }  # fmt: skip
-    for name, some in (
-        ("silent", silent), ("good", good), ("service", silent[of[SERVICE].astype(bool)]),
-        ("goods", silent[of[GOODS].astype(bool)]), ("valued", tags[tags["consequent"] == VALUED]),
-        ("risky", tags[tags["consequent"] == AT_RISK]),
-    ):  # fmt: skip
+    }
+    found = {"base": base, "tagged": tagged, "strong": STRONG} | counts
+    for name, some in chosen.items():
         found |= _first(some, name)
     return found
 
@@ -453,14 +463,16 @@ def answer(found: dict) -> str:
         )
     if found["good_rules"]:
         return (
-            "**No event goes with silence in both periods; {good_from:text} goes with "
-            "{good_to:text}**: {good_share:pct} of {good_customers} customer[s] with it, against "
-            "{good_usual:pct} of all."
+            "**{good_from:text} goes with {good_to:text}**: {good_share:pct} of {good_customers} "
+            "customer[s] with it, against {good_usual:pct} of all. No event goes with silence as "
+            "strongly."
         )
-    if found["tag_rules"]:
+    if found["event_hold"] + found["tag_rules"]:
         return (
-            "**No event goes with what customers do next in both periods.** {tag_rules} "
-            "combination[s] of tags [goes|go] with value or risk."
+            "**No event goes strongly with what customers do next.** {event_hold} rule[s] of "
+            "events [was|were] seen twice, and {tag_rules} combination[s] of tags [goes|go] with "
+            "a tier, but no event reaches {strong:num} times what is expected and gives a reason "
+            "to act."
         )
     return (
         "**Nothing goes together surely enough**: neither an event with what {base} customer[s] "
@@ -570,6 +582,21 @@ def _within(rows: ibis.Table, time: str, start: date, end: date) -> ibis.Table:
     """The rows of known customers after the day `start`, up to the end of the day `end`."""
     day = rows[time].cast("date")
     return rows.filter(rows.customer_id.notnull(), day > start, day <= end)
+
+
+def _firsts(orders: ibis.Table, days: int) -> ibis.Table:
+    """One customer and the day of the first order, of those that the source could know.
+
+    Who orders within the first `days` of the source may be an old customer.
+    """
+    import ibis
+    from ibis import _
+
+    paid = orders.filter(_.amount > 0)
+    begun = paid.aggregate(begun=_.ordered_at.min().date())
+    firsts = paid.filter(_.customer_id.notnull()).group_by("customer_id")
+    firsts = firsts.agg(day=_.ordered_at.min().date()).cross_join(begun)
+    return firsts.filter(firsts.day > firsts.begun + ibis.interval(days=days))
 
 
 def _of(rows: ibis.Table, name: str, condition=None) -> ibis.Table:
