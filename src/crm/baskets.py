@@ -17,6 +17,7 @@ import os
 import re
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
@@ -273,8 +274,9 @@ def named(
 
     Codes of several products are joined by a bar, names by a plus sign. The suggestion (ASC-06) is
     a *bundle* where each side leads to the other, *offer* where one does, and *show nearby* where
-    none of the two leads surely. `crowded` is what `crowding` says of the baskets: of products
-    that go together the lift exceeds that of any two products in baskets of these sizes, too.
+    none of the two leads surely. `between` says whether a rule joins variants. `crowded` is what
+    `crowding` says of the baskets: of complements the lift exceeds that of any two products in
+    baskets of these sizes, too.
     """
     texts = {}
     for side in SIDES:
@@ -772,11 +774,12 @@ def _padded(rules: pd.DataFrame, sides: list[str]) -> np.ndarray:
     )
 
 
-def _words(name: str) -> set[str]:
+@cache
+def _words(name: str) -> frozenset[str]:
     """The words of a name that tell an article from others, without the s of a plural."""
     found = re.findall(WORD, str(name).lower().replace("'", ""))
     left = set(found) - set(re.findall(WORD, VARYING.partition("\n")[2]))
-    return {word.removesuffix("s") if len(word) > 3 else word for word in left}
+    return frozenset(word.removesuffix("s") if len(word) > 3 else word for word in left)
 
 
 def _between(rules: pd.DataFrame, goods: pd.DataFrame) -> list[str]:

@@ -483,7 +483,7 @@ def answer(found: dict) -> str:
 def service_note(found: dict) -> str:
     """What service has to do."""
     if not found["service_rules"]:
-        return "Service: nothing to single out. No event of service went with silence twice."
+        return "Service: nothing to single out. No event of service goes strongly with silence."
     return (
         "**Service: call back within a week** after *{service_from:text}*: {service_share:pct} of "
         "{service_customers} such customer[s] bought nothing in the {after:days} that followed, "
@@ -496,8 +496,8 @@ def product_note(found: dict) -> str:
     """What product managers have to do."""
     if not found["goods_rules"]:
         return (
-            "Product: nothing to single out. Neither returns nor poor reviews go with silence in "
-            "both periods."
+            "Product: nothing to single out. Neither returns nor poor reviews go strongly with "
+            "silence."
         )
     return (
         "**Product: read what came back and why**, beginning with *{goods_from:text}*: "
@@ -521,13 +521,13 @@ def sales_note(found: dict) -> str:
             "{valued_customers} such customer[s] [is|are] of high value, against "
             "{valued_usual:pct} of all."
         )
-    return "Sales: nothing to single out. No event or combination of tags goes with value."
+    return "Sales: nothing to single out. No event or tags to act on go strongly with value."
 
 
 def marketing_note(found: dict) -> str:
     """What marketing has to do."""
     if not found["risky_rules"]:
-        return "Marketing: nothing to single out. No combination of tags goes with risk."
+        return "Marketing: nothing to single out. No combination of tags goes strongly with risk."
     return (
         "**Marketing: win back one kind of customer first**, *{risky_from:text}*: "
         "{risky_share:pct} of {risky_customers} [is|are] at risk, against {risky_usual:pct} of "
