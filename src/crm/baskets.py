@@ -672,8 +672,8 @@ def product_note(found: dict) -> str:
     if not found["substitutes"]:
         return (
             "**Product: offer in turn what is bought in turn**, such as *{rival_one:text}* and "
-            "*{rival_other:text}*: seldom in one order, but by the same customers. A bundle of "
-            "them is wasted; the second belongs into the next message."
+            "*{rival_other:text}*: seldom in one order, but by the same customers. The second "
+            "belongs into the next message rather than into a bundle."
         )
     return (
         "**Product: show substitutes side by side, and bundle neither**, such as "
