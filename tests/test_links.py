@@ -389,11 +389,14 @@ def test_nothing_at_all_makes_empty_tables_and_true_sentences():
     assert links.shown(none).empty
     facts = links.facts(events, none, base=0, tagged=0)
     assert "Nothing goes together" in links.answer(facts)
-    assert "Nobody who may be profiled" in links.events_note(facts)
+    assert "so few" in links.events_note(facts)
+    assert "Hardly anybody" in links.window_note(facts)
+    assert "Too few" in links.tags_note(facts)
+    assert links.facts(events, none, base=4, tagged=3)["base"] is None  # is not told
     assert "None of the events" in links.events_note(facts | {"base": 9})
     for note in (links.service_note, links.product_note, links.sales_note, links.marketing_note):
         assert "nothing to single out" in note(facts)
-    assert "No combination" in links.tags_note(facts)
+    assert "No combination" in links.tags_note(facts | {"tagged": 9})
     empty_tags = links.traits(empty("features/tags"), empty("features/tag_rows"),
                               empty("features/tag_catalogue"))  # fmt: skip
     assert links.vocabulary(empty_tags) == ()

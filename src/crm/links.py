@@ -421,7 +421,9 @@ def shown(made: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     return disclosure.suppress(told, by=[first, second], along=[], least=least)
 
 
-def facts(events: pd.DataFrame, tags: pd.DataFrame, base: int, tagged: int) -> dict:
+def facts(
+    events: pd.DataFrame, tags: pd.DataFrame, base: int, tagged: int, *, least: int = 5
+) -> dict:
     """Metrics: how many rules of each kind, and the strongest for each department.
 
     What departments are told was seen twice, or is of tags, and is `STRONG`. What goes wrong is no
@@ -446,7 +448,8 @@ def facts(events: pd.DataFrame, tags: pd.DataFrame, base: int, tagged: int) -> d
         "event_hold": int((events["held"] == HELD[0]).sum()),
         "tag_rules": len(tags),
     }
-    found = {"base": base, "tagged": tagged, "strong": STRONG} | counts
+    sizes = {"base": disclosure.few(base, least), "tagged": disclosure.few(tagged, least)}
+    found = sizes | {"strong": STRONG} | counts
     for name, some in chosen.items():
         found |= _first(some, name)
     return found
@@ -475,8 +478,8 @@ def answer(found: dict) -> str:
             "to act."
         )
     return (
-        "**Nothing goes together surely enough**: neither an event with what {base} customer[s] "
-        "did next, nor tags with the tier of {tagged}."
+        "**Nothing goes together surely enough**: neither an event with what customers did next, "
+        "nor tags with their tier."
     )
 
 
@@ -535,10 +538,24 @@ def marketing_note(found: dict) -> str:
     )
 
 
+def window_note(found: dict) -> str:
+    """Who is looked at, and when."""
+    if not found["base"]:
+        return (
+            "Hardly anybody who may be profiled bought in the {window_days:days} up to "
+            "{cut_on:date}: nothing can be told of so few."
+        )
+    return (
+        "{base} customer[s] bought in the {window_days:days} up to {cut_on:date}. What happened "
+        "to them in these is set beside what they did in the {after:days} that followed; then "
+        "once more at {later_cut_on:date}."
+    )
+
+
 def events_note(found: dict) -> str:
     """How many rules between events and outcomes there are, and how many held."""
-    if not found["base"]:
-        return "Nobody who may be profiled bought in the window, so there is nothing to follow."
+    if not found["event_rules"] and not found["base"]:
+        return "Among so few customers no event can be set beside what followed."
     if not found["event_rules"]:
         return (
             "None of the events goes with what {base} customer[s] did next more often than among "
@@ -552,6 +569,8 @@ def events_note(found: dict) -> str:
 
 def tags_note(found: dict) -> str:
     """How many combinations of tags go with a tier."""
+    if not found["tag_rules"] and not found["tagged"]:
+        return "Too few customers who may be profiled bought lately to set tags beside a tier."
     if not found["tag_rules"]:
         return (
             "No combination of tags goes with high value or risk surely enough among {tagged} "
