@@ -316,6 +316,19 @@ def test_of_one_category_and_seldom_together_is_a_substitute():
     check("features/product_relations", made)
 
 
+@pytest.mark.parametrize("sizes", [(2, 2, 2, 2), (1, 1, 1, 15)])
+def test_sizes_of_baskets_alone_make_no_relation(sizes):
+    """Pairs make any two products seldom meet, a few large baskets often: by chance alone."""
+    rng = np.random.default_rng(11)
+    rows = [set(rng.choice(20, size, replace=False).tolist()) for size in sizes * 1500]
+    goods = shelf(*"abcdefghijklmnopqrst", categories=["one"] * 20)
+    first, later = rows[:3000], rows[3000:]
+    assert related(packs(first, later, kinds=20), goods, least=5).empty
+    met = analysis._met(baskets(first, 20), np.array([[0, 1]], np.int32), True)
+    plain = met["n"] * len(first) / np.prod([sum(k in row for row in first) for k in (0, 1)])
+    assert (plain < 0.8).all() or (plain > 1.2).all()
+
+
 def test_who_buys_both_in_different_orders_buys_them_in_turn():
     goods = shelf(*TEAS, **KINDS)
     both = related(packs(APART, people=[{0, 1}] * 8 + [{2}] * 8, kinds=5), goods)
@@ -335,6 +348,8 @@ def test_a_relation_has_to_hold_in_later_orders_among_enough_of_them():
 def test_without_categories_there_are_no_substitutes_and_without_orders_nothing():
     made = related(packs(APART, kinds=5), shelf(*TEAS))
     assert made["relation"].tolist() == ["complement"] * 2
+    single = related(packs([{0}] * 90 + [{1}] * 90, kinds=5), shelf(*TEAS, **KINDS))
+    assert single.empty  # orders of one product: nothing can meet
     none = related(packs([], kinds=0), shelf())
     assert none.empty
     check("features/product_relations", none)

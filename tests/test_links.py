@@ -62,7 +62,7 @@ def held(rows: list[set], kinds: int = 3):
     """Customers as sets of item numbers."""
     pairs = [(place, item) for place, row in enumerate(rows) for item in sorted(row)]
     frame = pd.DataFrame(pairs, columns=["basket", "item"], dtype="int64")
-    return links.packed(frame, ("a", "b", "c")[:kinds], customers=len(rows))
+    return links.packed(frame, tuple("abcdefgh")[:kinds], customers=len(rows))
 
 
 def came(*values: int, name: str = "silent") -> pd.DataFrame:
@@ -218,6 +218,18 @@ def test_what_frequent_buyers_have_more_of_is_no_finding():
     assert plain["antecedent"].tolist() == ["a"]
     alike = links.rules(held(rows), results, np.repeat([1, 0], 20), ("a", "b", "c"), **ANY)
     assert alike.empty
+
+
+def test_noise_gives_hardly_a_rule_and_a_planted_one_is_found():
+    rng = np.random.default_rng(5)
+    rows = [set(np.flatnonzero(rng.random(8) < 0.3).tolist()) for _ in range(3000)]
+    luck, bands = rng.random(3000) < 0.4, rng.integers(0, 3, 3000)
+    options = {"confidence": 0.0, "longest": 2}
+    noise = links.rules(held(rows, 8), came(*luck), bands, tuple("abcdefgh"), **options)
+    assert len(noise) <= 2
+    planted = luck | (np.array([{0, 1} <= row for row in rows]) & (rng.random(3000) < 0.7))
+    made = links.rules(held(rows, 8), came(*planted), bands, tuple("abcdefgh"), **options)
+    assert made["antecedent"].iloc[0] == "a + b"
 
 
 def test_floors_keep_what_reaches_them():

@@ -801,7 +801,8 @@ def _between(rules: pd.DataFrame, goods: pd.DataFrame) -> list[str]:
 def _rivals(baskets: Baskets, categories: pd.Series) -> np.ndarray:
     """The pairs of one category that should meet `ENOUGH` times: two item numbers a row."""
     counts = np.bincount(baskets.items, minlength=baskets.kinds)
-    needed = ENOUGH * max(len(baskets), 1) / min(crowding(baskets), 1) if len(baskets) else 0.0
+    crowded = min(crowding(baskets), 1.0)  # 0 if each basket holds one product: nothing can meet
+    needed = ENOUGH * max(len(baskets), 1) / crowded if crowded else np.inf
     pairs = [np.empty((0, 2), np.int64)]
     for _, items in categories.dropna().groupby(categories):
         mine = items.index.to_numpy()
