@@ -55,6 +55,24 @@ def bought(con):
     return _bought
 
 
+def shelf(*names: str, codes=None, categories=None) -> pd.DataFrame:
+    """Products by item number, as `goods` gives them."""
+    codes = codes or [f"p{place}" for place in range(len(names))]
+    kinds = pd.Series(categories or [None] * len(names), dtype="str")
+    return pd.DataFrame({"product_id": codes, "product_name": names, "category": kinds})
+
+
+def packs(first, later=None, people=None, kinds=3) -> dict:
+    parts = {("first", "order"): first, ("later", "order"): later or first,
+             ("first", "customer"): people or []}  # fmt: skip
+    return {name: baskets(rows, kinds) for name, rows in parts.items()}
+
+
+def related(packs, goods, least=1, **options):
+    mined = itemsets.mine(packs["first", "order"], least=least, longest=2)
+    return analysis.relations(mined, packs, goods, **options)
+
+
 def rule(made: pd.DataFrame, a: tuple, b: tuple) -> pd.Series:
     return made[(made["antecedent"] == a) & (made["consequent"] == b)].iloc[0]
 
@@ -220,7 +238,7 @@ def test_no_line_makes_empty_rules_all_the_way(con, bought, tmp_path):
 def test_rules_are_written_with_codes_names_and_advice(con, tmp_path):
     rows = [{0, 1}] * 9 + [{2}] * 9 + [{1}]
     made = analysis.rules(itemsets.mine(baskets(rows, 3), least=2), false_discoveries=1.0)
-    goods = pd.DataFrame({"product_id": ["c1", "m2", "p3"], "product_name": ["Cup", "Mug", "Pot"]})
+    goods = shelf("Cup", "Mug", "Pot", codes=["c1", "m2", "p3"])
     table = analysis.named(analysis.confirmed(made, baskets(rows, 3), **FLOORS), goods, "order")
     assert table[["antecedent", "consequent_code", "suggestion", "relation"]].values.tolist() == [
         ["Cup", "m2", "bundle", "complement"], ["Mug", "c1", "bundle", "complement"]
@@ -232,3 +250,227 @@ def test_rules_are_written_with_codes_names_and_advice(con, tmp_path):
     assert analysis.strongest(table)["rule"].tolist() == ["Cup → Mug"]
     assert analysis.strongest(table.assign(holds=False)).empty
     assert both["unit"].tolist() == ["customer"] * 2 + ["order"] * 2
+
+
+# --- variants, relations, bundles
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("PINK REGENCY TEACUP", "GREEN REGENCY TEACUPS", True),
+        ("HEART OF WICKER SMALL", "HEART OF WICKER LARGE", True),
+        ("JUMBO BAG RED RETROSPOT", "JUMBO BAG PINK POLKADOT", True),
+        ("RED RETROSPOT CAKE STAND", "RED RETROSPOT LUNCH BAG", False),
+        ("POLKADOT PLATE", "POLKADOT CUP", False),
+        ("红色茶杯", "绿茶杯", True),
+        ("龙井", "普洱", False),
+        ("RED", "BLUE", False),  # nothing is left to compare
+    ],
+)
+def test_variants_share_words_that_are_no_colours(one, other, same):
+    assert analysis.are_variants(one, other) is same
+    assert analysis.are_variants(other, one) is same
+
+
+def test_products_of_two_categories_are_no_variants():
+    assert analysis.are_variants("Tea cup", "Tea cups", "home", "home")
+    assert not analysis.are_variants("Tea cup", "Tea cups", "home", "toys")
+    assert analysis.are_variants("Tea cup", "Tea cups", "home", "")
+
+
+def test_a_rule_is_between_variants_if_all_it_leads_to_is_one():
+    goods = shelf("Red mug", "Blue mug", "Plate")
+    sides = [((0,), (1,)), ((0, 2), (1,)), ((0,), (1, 2)), ((2,), (0,))]
+    rules = pd.DataFrame(sides, columns=["antecedent", "consequent"])
+    assert analysis._between(rules, goods) == [
+        "variants", "variants", "different goods", "different goods"
+    ]  # fmt: skip
+
+
+def test_large_baskets_make_products_meet_and_small_ones_keep_them_apart():
+    assert analysis.crowding(baskets([{0, 1}] * 4)) == 0.5  # 4 baskets × 8 ÷ 8²
+    assert analysis.crowding(baskets([{0, 1, 2, 3}, {4}, {5}, {6}], 7)) == 48 / 49
+    assert analysis.crowding(baskets([{0}] * 3)) == 0.0
+    assert analysis.crowding(baskets([])) == 1.0
+
+
+TEAS = ("Oolong", "Pu'er", "Milk", "Nuts", "Cake")
+KINDS = {"categories": ["tea", "tea", "drink", "snack", "cake"]}
+APART = (
+    [{0, 2, 3}] * 40 + [{1, 2, 4}] * 40 + [{0, 1, 2, 3}] + [{2, 4}] * 19
+)  # one tea or the other
+
+
+def test_of_one_category_and_seldom_together_is_a_substitute():
+    made = related(packs(APART, kinds=5), shelf(*TEAS, **KINDS))
+    assert made[["name_a", "name_b", "relation"]].values.tolist() == [
+        ["Oolong", "Pu'er", "substitute"], ["Oolong", "Nuts", "complement"],
+        ["Pu'er", "Cake", "complement"],
+    ]  # fmt: skip
+    crowded = 100 * (80 * 6 + 12 + 19 * 2) / (80 * 3 + 4 + 19 * 2) ** 2  # 0.67: orders are small
+    tea, nuts = made.iloc[0], made.iloc[1]
+    assert (tea["n"], tea["category"], tea["holds"]) == (1, "tea", True)
+    assert tea["expected"] == pytest.approx(crowded * 41 * 41 / 100)
+    assert nuts["lift"] == pytest.approx(41 * 100 / (41 * 41))  # chance alone is harder here
+    check("features/product_relations", made)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2, 2), (1, 1, 1, 15)])
+def test_sizes_of_baskets_alone_make_no_relation(sizes):
+    """Pairs make any two products seldom meet, a few large baskets often: by chance alone."""
+    rng = np.random.default_rng(11)
+    rows = [set(rng.choice(20, size, replace=False).tolist()) for size in sizes * 1500]
+    goods = shelf(*"abcdefghijklmnopqrst", categories=["one"] * 20)
+    first, later = rows[:3000], rows[3000:]
+    assert related(packs(first, later, kinds=20), goods, least=5).empty
+    met = analysis._met(baskets(first, 20), np.array([[0, 1]], np.int32), True)
+    plain = met["n"] * len(first) / np.prod([sum(k in row for row in first) for k in (0, 1)])
+    assert (plain < 0.8).all() or (plain > 1.2).all()
+
+
+def test_who_buys_both_in_different_orders_buys_them_in_turn():
+    goods = shelf(*TEAS, **KINDS)
+    both = related(packs(APART, people=[{0, 1}] * 8 + [{2}] * 8, kinds=5), goods)
+    assert both["relation"].tolist()[0] == "in turn"
+    one = related(packs(APART, people=[{0}] * 8 + [{1}] * 8, kinds=5), goods)
+    assert one["relation"].tolist()[0] == "substitute"
+
+
+def test_a_relation_has_to_hold_in_later_orders_among_enough_of_them():
+    few = [{0, 2, 3}] * 4 + [{1, 2, 4}] * 4
+    made = related(packs(APART, later=few, kinds=5), shelf(*TEAS, **KINDS))
+    assert made["holds"].tolist() == [False, True, True]  # no tea met the other, of 1.3 expected
+    turned = related(packs(APART, later=[{0, 1, 2, 3, 4}] * 40, kinds=5), shelf(*TEAS, **KINDS))
+    assert not turned["holds"].any()
+
+
+def test_without_categories_there_are_no_substitutes_and_without_orders_nothing():
+    made = related(packs(APART, kinds=5), shelf(*TEAS))
+    assert made["relation"].tolist() == ["complement"] * 2
+    single = related(packs([{0}] * 90 + [{1}] * 90, kinds=5), shelf(*TEAS, **KINDS))
+    assert single.empty  # orders of one product: nothing can meet
+    none = related(packs([], kinds=0), shelf())
+    assert none.empty
+    check("features/product_relations", none)
+    facts = analysis.relation_facts(none, shelf(), 1.0)
+    assert (facts["complements"], facts["rival_one"]) == (0, "")
+    assert "No product of this source has a category" in analysis.relations_note(facts)
+    assert "no product has a category" in analysis.product_note(facts)
+    assert "nothing to keep apart" in analysis.product_note(facts | {"categorised": 3})
+    assert analysis.relations_shown(none).empty
+
+
+def test_what_replaces_what_is_shown_first_and_the_strongest_of_each_kind():
+    rows = [("a", "b", "complement", 2.0, True), ("a", "c", "complement", 9.0, True),
+            ("a", "d", "in turn", 0.1, True), ("b", "c", "substitute", 0.7, True),
+            ("b", "d", "substitute", 0.2, True), ("c", "d", "substitute", 0.1, False)]  # fmt: skip
+    made = pd.DataFrame(rows, columns=["code_a", "code_b", "relation", "lift", "holds"])
+    made = made.assign(name_a=made["code_a"], name_b=made["code_b"], category=None, n=1,
+                       expected=1.0, later_lift=1.0)  # fmt: skip
+    shown = analysis.relations_shown(made)
+    assert shown["times_expected"].tolist() == [0.2, 0.7, 0.1, 9.0, 2.0]
+    facts = analysis.relation_facts(made, shelf("x"), 2.0)
+    assert (facts["substitutes"], facts["in_turn"], facts["complements"]) == (2, 1, 2)
+    assert (facts["rival_one"], facts["rival_other"]) == ("b", "d")
+
+
+def ruled(text: str) -> pd.DataFrame:
+    """Rules as `named` gives them, of lines of codes from and to, whether they hold, and lift."""
+    cells = [line.split() for line in text.splitlines() if line.strip()]
+    made = pd.DataFrame(cells, columns=["antecedent_code", "consequent_code", "holds", "lift"])
+    sides = {side: made[f"{side}_code"].str.upper() for side in ("antecedent", "consequent")}
+    more = {"between": "different goods", "confidence": 0.5, "later_confidence": 0.5, "n": 5,
+            "suggestion": "offer"}  # fmt: skip
+    return made.assign(**sides, **more, holds=made["holds"] == "yes",
+                       lift=made["lift"].astype(float))  # fmt: skip
+
+
+def test_missed_are_the_baskets_of_all_parts_with_the_first_alone():
+    rules = pd.DataFrame({"antecedent": [(0,), (1,), (0, 2)], "consequent": [(1,), (0,), (1,)]})
+    first = baskets([{0, 1}, {0}, {0, 2}, {2}], 3)
+    later = baskets([{0, 1, 2}, {1}, {1}], 3)
+    assert analysis.missed(rules, [first, later]).tolist() == [2, 2, 1]
+    assert analysis.missed(rules[:0], [first, later]).tolist() == []
+
+
+def test_only_rules_that_hold_and_lead_to_one_product_make_a_bundle():
+    made = ruled("a b yes 2\na b|c yes 3\nb a no 4\nc a yes 5")
+    kept = analysis.candidates(made, pd.Series([7, 7, 7, 0]))
+    assert kept[["antecedent_code", "consequent_code", "missed"]].values.tolist() == [
+        ["a", "b", 7]
+    ]  # c leads to a in every basket: nothing is missed
+
+
+def test_the_money_of_a_bundle_is_what_an_order_usually_pays(con, bought):
+    items = """
+    1 o a cup 2023-10-01 10
+    2 p a cup 2023-10-02 20
+    3 q a cup 2023-10-03 15
+    4 q a cup 2023-10-03 15
+    5 r a mug 2023-10-04 8
+    """
+    rows, _ = bought(items)
+    usual = analysis.usual(rows)
+    assert [(code, float(m)) for code, m in found(con, usual)] == [("cup", 20.0), ("mug", 8.0)]
+    offers = analysis.candidates(ruled("pot cup yes 2"), pd.Series([30]))
+    priced = analysis.bundles(engine.lift(con, offers, "offers"), usual, taken_up=0.1)
+    money = found(con, priced, "missed", "usual_amount", "at_most", "cautious")
+    assert [tuple(map(float, row)) for row in money] == [(30.0, 20.0, 600.0, 60.0)]
+
+
+def test_no_rule_makes_no_bundle(con, bought, tmp_path):
+    rows, _ = bought("")
+    offers = analysis.candidates(ruled(""), pd.Series([], dtype="int64"))
+    priced = analysis.bundles(engine.lift(con, offers, "no_offers"), analysis.usual(rows))
+    assert engine.write(con, priced, tmp_path / "bundles", lookup("features/bundles")) == 0
+    facts = analysis.bundle_facts(engine.frame(con, priced))
+    assert (facts["bundles"], facts["bundle_from"]) == (0, "")
+
+
+def test_bundles_are_shown_once_a_set_by_money_different_goods_first():
+    made = ruled("a b yes 2\nb a yes 2\nc d yes 2\ne f yes 2\nd a yes 2")
+    made = made.assign(missed=1, usual_amount=1.0, cautious=0.1,
+                       at_most=[5.0, 9.0, 3.0, 99.0, 3.0])  # fmt: skip
+    made.loc[3, "between"] = "variants"
+    shown = analysis.bundles_shown(made)
+    assert (shown["who_bought"] + shown["also_bought"]).tolist() == ["BA", "CD", "DA", "EF"]
+    assert analysis.bundle_facts(made)["bundle_at_most"] == 9.0
+    assert "at its usual amount" in analysis.sales_note({"order_hold": 1, "bundles": 4})
+    assert "in one listing" in analysis.sales_note({"order_hold": 1, "bundles": 0})
+
+
+def test_the_page_leads_with_rules_between_different_goods():
+    made = ruled("a b yes 9\nc d yes 2")
+    made["between"] = ["variants", "different goods"]
+    facts = analysis.rule_facts(made.assign(later_confidence=0.5), "order")
+    assert (facts["order_from"], facts["order_different"], facts["order_variants"]) == ("C", 1, 1)
+    assert "between different goods" in analysis.answer(facts)
+    only = analysis.rule_facts(made[:1], "order")
+    assert only["order_from"] == "A"
+    assert "all between variants" in analysis.answer(only)
+
+
+def test_a_table_has_each_set_once_and_begins_with_different_goods_that_hold():
+    made = ruled("a b yes 9\nb a yes 9\nc d yes 2\ne f no 8").assign(n=1)
+    made["between"] = ["variants", "variants", "different goods", "different goods"]
+    made.loc[1, "confidence"] = 0.9  # the surer way round
+    shown = analysis.shown(made)
+    assert (shown["who_bought"] + shown["also_bought"]).tolist() == ["CD", "BA", "EF"]
+    assert analysis.strongest(made)["rule"].tolist() == ["C → D", "B → A"]
+
+
+def test_the_picture_has_pairs_that_hold_of_both_kinds():
+    made = ruled("a b yes 9\nb a yes 9\na b|c yes 8\nc d no 7\ne f yes 6\ng h yes 5")
+    made.loc[4, "between"] = "variants"
+    drawn = analysis.links(made, top=1)
+    assert (drawn["who_bought"] + drawn["also_bought"]).tolist() == ["AB", "EF"]
+    assert analysis.links(made[:0]).empty
+
+
+def test_sizes_of_orders_are_told_as_they_are():
+    said = [analysis.crowding_note({"crowded": value}) for value in (2.5, 0.5, 1.0)]
+    for text, words in zip(
+        said, ("in the large ones", "are small", "sizes of orders"), strict=True
+    ):
+        assert words in text

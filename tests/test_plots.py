@@ -61,6 +61,39 @@ def test_pairs_put_measures_side_by_side():
     }  # fmt: skip
 
 
+RULES = pd.DataFrame(
+    {"who": ["cup", "pot", "tea"], "also": ["plate", "pan", "cup"], "kind": ["x", "y", "x"]}
+)
+
+
+def test_a_network_puts_joined_names_near_each_other_and_brackets_apart():
+    chart = plots.network(RULES, "who", "also", by="kind", **WORDS)
+    rows = chart["spec"]["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert rows == ["plate", "cup", "tea", "pot", "pan"]  # a chain from its end, then the rest
+    assert [(v["who"], v["also"], v["_depth"]) for v in values(chart)] == [
+        ("cup", "plate", 1), ("pot", "pan", 1), ("tea", "cup", 2)
+    ]  # fmt: skip
+    assert encoding(chart, "color")["sort"] == ["x", "y"]
+
+
+def test_a_network_is_drawn_with_every_name_once_on_a_phone_too():
+    for width in (720, 340):
+        drawn = chart.svg(plots.network(RULES, "who", "also", by="kind", **WORDS)["spec"],
+                          width=width)  # fmt: skip
+        assert [drawn.count(f">{name}</text>") for name in ("cup", "plate", "tea", "pan")] == [
+            1
+        ] * 4
+
+
+def test_a_circle_of_three_and_a_star_lose_no_name():
+    ring = pd.DataFrame({"who": ["a", "b", "c"], "also": ["b", "c", "a"], "kind": "x"})
+    star = pd.DataFrame({"who": ["m", "m", "m"], "also": ["p", "q", "r"], "kind": "x"})
+    both = plots.network(pd.concat([star, ring]), "who", "also", by="kind", **WORDS)
+    rows = both["spec"]["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert rows == ["p", "m", "q", "r", "a", "b", "c"]
+    assert [v["_depth"] for v in values(both)] == [1, 2, 3, 1, 2, 3]
+
+
 def test_lines_have_one_colour_for_each_value():
     chart = plots.lines(SALES, "month", "sales", by="who", **WORDS)
     assert encoding(chart, "color")["field"] == "who"
@@ -95,6 +128,7 @@ EMPTY = {
     "columns": lambda: plots.columns(SALES[:0], "month", "sales", by="who", **WORDS),
     "pairs": lambda: plots.pairs(TIERS[:0], "tier", ["customer_share", "spend_share"], **WORDS),
     "lines": lambda: plots.lines(SALES[:0], "month", "sales", by="who", **WORDS),
+    "network": lambda: plots.network(RULES[:0], "who", "also", by="kind", **WORDS),
     "curve": lambda: plots.curve(SALES[:0], "sales", "sales", **WORDS),
     "histogram": lambda: plots.histogram(SALES[:0], "sales", width=1, limit=9, least=5, **WORDS),
 }

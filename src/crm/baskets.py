@@ -14,7 +14,10 @@ orders, and of no customer.
 from __future__ import annotations
 
 import os
+import re
 from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +39,16 @@ MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
 UNITS = {"order": "order_id", "customer": "customer_id"}  # ASC-02, ASC-03
 SURE = 0.5  # confidence from which one product is offered to who bought the other
 COMPLEMENT = 1.2  # lift from which products go together (ASC-07)
+SUBSTITUTE = 0.8  # lift up to which products of one category replace each other (ASC-07)
+ENOUGH = 5  # meetings that chance gives: where it gives fewer, a lack of them tells nothing
+NEAR = 0.4  # share of words in common from which two names are of variants of one article
+VARIANTS, DIFFERENT = "variants", "different goods"
+WORD = r"[a-z]{2,}|[\u4e00-\u9fff]"  # of a name: Latin letters, or one Chinese character
+VARYING = """  colours and the like, in which variants differ, and words that say nothing
+red green blue pink white black ivory cream purple lilac yellow orange brown grey gray silver gold
+golden clear design designs asst assorted set and of the with in on for to 红 绿 蓝 粉 白 黑 黄 紫
+橙 灰 棕 金 银 色 装 款
+"""
 
 
 class BasketError(ValueError):
@@ -51,7 +64,7 @@ def lines(
     as_of: date,
     days: int = 365,
 ) -> ibis.Table:
-    """One product in one order of the window: order_id, customer_id, product_id, day.
+    """One product in one order of the window: order_id, customer_id, product_id, day, amount.
 
     Goods with a price, less lines that were cancelled whole by `as_of`; the window is open at its
     start. A customer who may not be analysed is left out with all orders.
@@ -68,7 +81,8 @@ def lines(
     may = permits.filter(permits.purpose == "analysis", permits.allowed)
     named = bought.filter(_.customer_id.notnull()).semi_join(may, "customer_id")
     free = bought.filter(_.customer_id.isnull())
-    return named.union(free).select("order_id", "customer_id", "product_id", "day").distinct()
+    by = ("order_id", "customer_id", "product_id", "day")
+    return named.union(free).group_by(*by).agg(amount=_.amount.sum())
 
 
 def goods(lines: ibis.Table, products: ibis.Table) -> ibis.Table:
@@ -253,12 +267,16 @@ def confirmed(
     )  # fmt: skip
 
 
-def named(rules: pd.DataFrame, goods: pd.DataFrame, unit: str) -> pd.DataFrame:
+def named(
+    rules: pd.DataFrame, goods: pd.DataFrame, unit: str, crowded: float = 1.0
+) -> pd.DataFrame:
     """`rules` as in `features/association_rules`: codes and names in place of numbers.
 
     Codes of several products are joined by a bar, names by a plus sign. The suggestion (ASC-06) is
     a *bundle* where each side leads to the other, *offer* where one does, and *show nearby* where
-    none of the two leads surely.
+    none of the two leads surely. `between` says whether a rule joins variants. `crowded` is what
+    `crowding` says of the baskets: of complements the lift exceeds that of any two products in
+    baskets of these sizes, too.
     """
     texts = {}
     for side in SIDES:
@@ -272,10 +290,152 @@ def named(rules: pd.DataFrame, goods: pd.DataFrame, unit: str) -> pd.DataFrame:
     mirrored = np.array([pair in both for pair in pairs], bool)
     leads = rules["confidence"].to_numpy() >= SURE
     advice = np.select([mirrored, leads], ["bundle", "offer"], "show nearby")
-    relation = np.where(rules["lift"] >= COMPLEMENT, "complement", "none")
-    made = made.assign(suggestion=advice, relation=relation)
+    relation = np.where(rules["lift"] >= COMPLEMENT * max(crowded, 1), "complement", "none")
+    made = made.assign(suggestion=advice, relation=relation, between=_between(rules, goods))
     made[["conviction"]] = made[["conviction"]].replace(np.inf, np.nan)
     return made[lookup("features/association_rules").names]
+
+
+def are_variants(name: str, other: str, category: str = "", others: str = "") -> bool:
+    """Whether two products are variants of one article, by their names and categories.
+
+    At least `NEAR` of the words of both names are in both, not counting colours, sizes and words
+    that say nothing; of Chinese each character is a word. Products of two categories are none.
+
+    Examples
+    --------
+    >>> are_variants("PINK REGENCY TEACUP", "Green Regency Teacups")
+    True
+    >>> are_variants("RED RETROSPOT CAKE STAND", "RED RETROSPOT LUNCH BAG")
+    False
+    """
+    if category and others and category != others:
+        return False
+    one, two = _words(name), _words(other)
+    return bool(one | two) and len(one & two) >= NEAR * len(one | two)
+
+
+def crowding(baskets: Baskets) -> float:
+    """How many times as often as by chance any two products meet, for the sizes of the baskets.
+
+    Chance, as lift takes it, deals each product to baskets that are all alike. Where a few baskets
+    are large, any two products meet in those; where most hold one product, hardly any two meet.
+
+    Examples
+    --------
+    >>> from crm.itemsets import Baskets
+    >>> items = np.array([0, 1, 0, 1, 2, 3])
+    >>> crowding(Baskets.of(np.array([0, 0, 1, 2, 3, 4]), items, baskets=5, kinds=4))
+    0.2777777777777778
+    """
+    sizes = np.diff(baskets.starts)
+    whole = int(sizes.sum())
+    return len(baskets) * int((sizes * (sizes - 1)).sum()) / whole**2 if whole else 1.0
+
+
+def relations(
+    found: Itemsets,
+    packs: dict[tuple[str, str], Baskets],
+    goods: pd.DataFrame,
+    *,
+    false_discoveries: float = 0.05,
+) -> pd.DataFrame:
+    """One pair of products that meet clearly more often, or less often, than they should (ASC-07).
+
+    Parameters
+    ----------
+    found
+        Frequent itemsets of the orders: its pairs may be complements.
+    packs
+        Baskets by part (`first`, `later`) and unit (`order`, `customer`).
+    goods
+        Products by item number, as `goods` gives them. Pairs of one category that should meet
+        `ENOUGH` times may be substitutes, however seldom they do.
+    false_discoveries
+        As of `rules`, over all pairs looked at.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `features/product_relations`. `expected` are the meetings by chance, or those that
+        baskets of these sizes give (`crowding`), whichever makes the claim harder, and `lift` is
+        `n` over them. A pair that is seldom in one order but often with one customer is bought *in
+        turn*, and no substitute.
+    """
+    first, later = packs["first", "order"], packs["later", "order"]
+    pairs = found.sets[1] if len(found.sets) > 1 else np.empty((0, 2), np.int32)
+    rivals = _rivals(first, goods["category"])
+    kinds = (("complement", pairs, COMPLEMENT), ("substitute", rivals, SUBSTITUTE))
+    parts = []
+    for relation, looked_at, limit in kinds:
+        is_more = limit > 1
+        then, now = (_met(pack, looked_at, is_more) for pack in (later, first))
+        q_value = discoveries(_by_meetings(now, is_more))
+        enough = is_more | (then["expected"] >= ENOUGH)
+        holds = enough & _beyond(then["lift"], limit)
+        made = now.assign(q_value=[float(f"{q:.{DIGITS}g}") for q in q_value], relation=relation,
+                          later_n=then["n"], later_lift=then["lift"], holds=holds)  # fmt: skip
+        parts.append(made[_beyond(now["lift"], limit) & (q_value <= false_discoveries)])
+    made = pd.concat(parts, ignore_index=True)
+    by_customer = _met(packs["first", "customer"], made[["a", "b"]].to_numpy(np.int32), False)
+    in_turn = (made["relation"] == "substitute") & (by_customer["lift"] > 1)
+    made = made.assign(by_customer=by_customer["lift"],
+                       relation=made["relation"].mask(in_turn, "in turn"))  # fmt: skip
+    return _with_names(made, goods)
+
+
+def missed(rules: pd.DataFrame, packs: list[Baskets]) -> pd.Series:
+    """For each rule the baskets of all `packs` with its antecedent, yet not all it leads to."""
+    from crm import itemsets
+
+    all_of, from_ = _padded(rules, [*SIDES]), _padded(rules, SIDES[:1])
+    left = sum(itemsets.count(pack, from_) - itemsets.count(pack, all_of) for pack in packs)
+    return pd.Series(left, rules.index, dtype="int64")
+
+
+def candidates(made: pd.DataFrame, missed: pd.Series) -> pd.DataFrame:
+    """One bundle that could be offered: a rule of `named` that holds and leads to one product."""
+    is_one = ~made["consequent_code"].str.contains("|", regex=False)
+    names = ["antecedent", "consequent", "antecedent_code", "consequent_code", "between",
+             "confidence", "later_confidence", "lift"]  # fmt: skip
+    texts = dict.fromkeys(names[:5], "str")
+    kept = made["holds"] & is_one & (missed > 0)
+    return made.loc[kept, names].assign(missed=missed[kept]).astype(texts)
+
+
+def usual(lines: ibis.Table) -> ibis.Table:
+    """One product: `usual_amount`, the median of what one order pays for it, before returns."""
+    from ibis import _
+
+    paid = lines.filter(_.order_id.notnull()).group_by("order_id", "product_id")
+    paid = paid.agg(amount=_.amount.sum())
+    return paid.group_by("product_id").agg(usual_amount=_.amount.median().cast("decimal(18, 4)"))
+
+
+def bundles(candidates: ibis.Table, usual: ibis.Table, *, taken_up: float = 0.1) -> ibis.Table:
+    """One bundle of `candidates` with the money it would move, as in `features/bundles` (ASC-06).
+
+    Parameters
+    ----------
+    candidates, usual
+        Of the functions of these names.
+    taken_up
+        Share of the orders with the first product alone that are assumed to take the second, too,
+        once it is offered with it. An assumption, not a finding: a test tells.
+
+    Returns
+    -------
+    ibis.Table
+        `at_most` is the money if every such order took the second product at its usual amount,
+        `cautious` that if `taken_up` of them did.
+    """
+    from ibis import _, literal
+
+    share = literal(Decimal(str(taken_up))).cast("decimal(9, 4)")
+    priced = candidates.inner_join(usual, candidates.consequent_code == usual.product_id)
+    priced = priced.mutate(at_most=(_.missed * _.usual_amount).cast("decimal(18, 4)"))
+    priced = priced.mutate(cautious=(_.at_most * share).cast("decimal(18, 4)"))
+    return priced.select(lookup("features/bundles").names)
 
 
 def settled(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -334,11 +494,15 @@ def facts(packs: dict[tuple[str, str], Baskets], goods: pd.DataFrame) -> dict:
 def rule_facts(made: pd.DataFrame, unit: str) -> dict:
     """Metrics of the rules between baskets of one unit: how many, how many hold, the strongest.
 
-    The strongest is the one with most lift of those that hold.
+    The strongest is the one with most lift of those that hold between different goods; of those
+    between variants only if there is no other.
     """
     sure = made[made["holds"]]
-    first = sure.iloc[0] if len(sure) else None
+    apart = sure[sure["between"] == DIFFERENT]
+    first = next((some.iloc[0] for some in (apart, sure) if len(some)), None)
     return {
+        f"{unit}_different": len(apart),
+        f"{unit}_variants": len(sure) - len(apart),
         f"{unit}_rules": len(made),
         f"{unit}_hold": len(sure),
         f"{unit}_hold_share": len(sure) / len(made) if len(made) else 0.0,
@@ -351,7 +515,7 @@ def rule_facts(made: pd.DataFrame, unit: str) -> dict:
 
 
 def shown(made: pd.DataFrame) -> pd.DataFrame:
-    """One set of products: its surest rule, those that hold first, then by lift.
+    """One set of products: its surest rule; those that hold first, different goods, then by lift.
 
     The other rules of the same products stand in `features/association_rules` only.
     """
@@ -361,12 +525,25 @@ def shown(made: pd.DataFrame) -> pd.DataFrame:
     surest = made.assign(_set=sets, _at=range(len(made))).sort_values(
         order, ascending=False, kind="stable"
     )
-    surest = surest.drop_duplicates("_set").sort_values("_at", kind="stable")
-    surest = surest.sort_values("holds", ascending=False, kind="stable", ignore_index=True)
+    surest = surest.drop_duplicates("_set").assign(_apart=surest["between"] == DIFFERENT)
+    order = ["holds", "_apart", "_at"]
+    surest = surest.sort_values(order, ascending=[False, False, True], ignore_index=True)
     columns = {"antecedent": "who_bought", "consequent": "also_bought", "n": "baskets_with_both",
                "confidence": "followed_share", "later_confidence": "later_share",
-               "lift": "times_chance", "holds": "held", "suggestion": "suggestion"}  # fmt: skip
+               "lift": "times_chance", "holds": "held", "suggestion": "suggestion",
+               "between": "between"}  # fmt: skip
     return surest[[*columns]].rename(columns=columns)
+
+
+def links(made: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
+    """One pair of products of a rule that holds, the `top` strongest of each kind, for a picture.
+
+    Different goods come first; of the two rules of a pair the surer one.
+    """
+    is_pair = ~(made["antecedent_code"] + made["consequent_code"]).str.contains("|", regex=False)
+    lines = [shown(made[made["holds"] & is_pair & (made["between"] == kind)]).head(top)
+             for kind in (DIFFERENT, VARIANTS)]  # fmt: skip
+    return pd.concat(lines, ignore_index=True)
 
 
 def strongest(made: pd.DataFrame, *, top: int = 12) -> pd.DataFrame:
@@ -375,6 +552,67 @@ def strongest(made: pd.DataFrame, *, top: int = 12) -> pd.DataFrame:
     sure = lines[lines["held"]].head(top)
     words = sure["who_bought"] + " → " + sure["also_bought"]
     return sure.assign(rule=words)[["rule", "followed_share", "later_share"]]
+
+
+def relation_facts(made: pd.DataFrame, goods: pd.DataFrame, crowded: float) -> dict:
+    """Metrics of `relations`: pairs of each kind that hold, and the first that is no bundle."""
+    sure = made[made["holds"]]
+    rivals = sure[sure["relation"] != "complement"]  # substitutes before what is bought in turn
+    rivals = rivals.sort_values(["relation", "lift"], ascending=[False, True], kind="stable")
+    first = rivals.iloc[0] if len(rivals) else None
+    kinds = sure["relation"].value_counts()
+    return {
+        "crowded": crowded,
+        "categorised": int(goods["category"].notna().sum()),
+        "complements": int(kinds.get("complement", 0)),
+        "substitutes": int(kinds.get("substitute", 0)),
+        "in_turn": int(kinds.get("in turn", 0)),
+        "rival_one": "" if first is None else first["name_a"],
+        "rival_other": "" if first is None else first["name_b"],
+        "rival_lift": 0.0 if first is None else float(first["lift"]),
+    }
+
+
+def bundle_facts(priced: pd.DataFrame) -> dict:
+    """Metrics of `bundles`: how many, and the one with most money between different goods."""
+    first = next(iter(bundles_shown(priced).itertuples()), None)
+    return {
+        "bundles": len(bundles_shown(priced)),
+        "bundle_from": "" if first is None else first.who_bought,
+        "bundle_to": "" if first is None else first.also_bought,
+        "bundle_missed": 0 if first is None else int(first.orders_without_it),
+        "bundle_at_most": 0.0 if first is None else float(first.at_most),
+        "bundle_cautious": 0.0 if first is None else float(first.cautious),
+    }
+
+
+def bundles_shown(priced: pd.DataFrame) -> pd.DataFrame:
+    """One set of products: the way round that moves most money, different goods first.
+
+    The other ways round stand in `features/bundles` only.
+    """
+    codes = priced["antecedent_code"] + "|" + priced["consequent_code"]
+    sets = codes.str.split("|").map(lambda parts: "|".join(sorted(parts)))
+    order = ["between", "at_most", "antecedent_code", "consequent_code"]
+    best = priced.assign(_set=sets).sort_values(order, ascending=[True, False, True, True])
+    best = best.drop_duplicates("_set").reset_index(drop=True)
+    columns = {"antecedent": "who_bought", "consequent": "also_bought",
+               "missed": "orders_without_it", "usual_amount": "usual_amount",
+               "cautious": "cautious", "at_most": "at_most", "confidence": "followed_share",
+               "between": "between"}  # fmt: skip
+    return best[[*columns]].rename(columns=columns)
+
+
+def relations_shown(made: pd.DataFrame) -> pd.DataFrame:
+    """One pair of products whose relation holds: what replaces what first, then by lift."""
+    sure = made[made["holds"]]
+    rank = sure["relation"].map(["substitute", "in turn", "complement"].index)
+    away = sure["lift"].where(sure["relation"] != "complement", -sure["lift"])
+    sure = sure.assign(_rank=rank, _away=away).sort_values(["_rank", "_away", "code_a", "code_b"])
+    columns = {"name_a": "one_product", "name_b": "other_product", "category": "category",
+               "relation": "relation", "n": "orders_with_both", "expected": "expected_orders",
+               "lift": "times_expected", "later_lift": "times_expected_later"}  # fmt: skip
+    return sure[[*columns]].rename(columns=columns).reset_index(drop=True)
 
 
 def answer(found: dict) -> str:
@@ -389,11 +627,18 @@ def answer(found: dict) -> str:
             "**None of the {order_rules} rule[s] holds**: what was found up to {split_on:date} "
             "was not seen again in the orders after it."
         )
+    if not found["order_different"]:
+        return (
+            "**{order_hold} of {order_rules} rule[s] hold[s|] in later orders, too, all between "
+            "variants of one article.** The strongest: of the orders with *{order_from:text}*, "
+            "{order_confidence:pct} also had *{order_to:text}*, and {order_later:pct} in the "
+            "orders after {split_on:date}."
+        )
     return (
-        "**{order_hold} of {order_rules} rule[s] hold[s|] in later orders, too.** The strongest: "
-        "of the orders with *{order_from:text}*, {order_confidence:pct} also had "
-        "*{order_to:text}*, {order_lift:num} times as many as by chance, and {order_later:pct} "
-        "in the orders after {split_on:date}."
+        "**{order_hold} of {order_rules} rule[s] hold[s|] in later orders, too.** The strongest "
+        "between different goods: of the orders with *{order_from:text}*, {order_confidence:pct} "
+        "also had *{order_to:text}*, {order_lift:num} times as many as by chance, and "
+        "{order_later:pct} in the orders after {split_on:date}."
     )
 
 
@@ -401,10 +646,80 @@ def sales_note(found: dict) -> str:
     """What sales have to do with the rules between orders."""
     if not found["order_hold"]:
         return "Sales: nothing to bundle. No rule between orders held."
+    if not found["bundles"]:
+        return (
+            "**Sales: put together what holds**, first *{order_from:text}* with "
+            "*{order_to:text}*: both in one listing, and the second shown wherever the first is "
+            "put into the cart."
+        )
     return (
-        "**Sales: bundle what holds**, first *{order_from:text}* with *{order_to:text}*: both in "
-        "one listing, at one price, and the second shown wherever the first is put into the "
-        "cart. The table below has one line for each set of products."
+        "**Sales: try one bundle**, *{bundle_from:text}* with *{bundle_to:text}*, in one listing "
+        "and in the cart: {bundle_missed} order[s] had what comes first without the other. If "
+        "{taken_up:pct0} of them had taken it at its usual amount, that is "
+        "{bundle_cautious:money}; if all had, {bundle_at_most:money}, which nobody should expect."
+    )
+
+
+def product_note(found: dict) -> str:
+    """What product managers have to do with pairs that are seldom in one order."""
+    if not found["categorised"]:
+        return "Product: nothing can be told of substitutes, since no product has a category."
+    if not found["substitutes"] + found["in_turn"]:
+        return (
+            "Product: nothing to keep apart. No pair of one category is in one order clearly less "
+            "often than it should."
+        )
+    if not found["substitutes"]:
+        return (
+            "**Product: offer in turn what is bought in turn**, such as *{rival_one:text}* and "
+            "*{rival_other:text}*: seldom in one order, but by the same customers. The second "
+            "belongs into the next message rather than into a bundle."
+        )
+    return (
+        "**Product: show substitutes side by side, and bundle neither**, such as "
+        "*{rival_one:text}* and *{rival_other:text}*: whoever finds one sold out can be offered "
+        "the other."
+    )
+
+
+def crowding_note(found: dict) -> str:
+    """What the sizes of orders alone do to two products."""
+    if found["crowded"] == 1:
+        return "The sizes of orders alone bring no two products together, and keep none apart."
+    if found["crowded"] > 1:
+        return (
+            "Orders differ in size, so any two products meet {crowded:num} times as often as by "
+            "chance, in the large ones. Complements have to exceed that, too."
+        )
+    return (
+        "Most orders are small, so any two products meet {crowded:num2} times as often as by "
+        "chance. Substitutes have to stay below that, too."
+    )
+
+
+def relations_note(found: dict) -> str:
+    """How many pairs are of which relation."""
+    if not found["categorised"]:
+        return (
+            "{complements} pair[s] of products [is|are] complements, in later orders, too. No "
+            "product of this source has a category, so which products replace each other cannot "
+            "be told here: only goods of one kind can."
+        )
+    return (
+        "{complements} pair[s] of products [is|are] complements, in later orders, too; "
+        "{substitutes} of one category [is|are] substitutes, and {in_turn} more [is|are] bought "
+        "in turn: seldom in one order, yet by the same customers."
+    )
+
+
+def variants_note(found: dict) -> str:
+    """What rules between variants of one article are good for."""
+    if not found["order_variants"]:
+        return "No rule that holds is between variants of one article."
+    return (
+        "{order_variants} rule[s] that hold[s|] [is|are] between variants of one article, by "
+        "their names. Whoever collects a set knows it already: offer the whole set at one click, "
+        "and expect no new demand."
     )
 
 
@@ -457,6 +772,94 @@ def _padded(rules: pd.DataFrame, sides: list[str]) -> np.ndarray:
     return np.array([(*row, *[NONE] * (width - len(row))) for row in rows], np.int32).reshape(
         len(rows), width
     )
+
+
+@cache
+def _words(name: str) -> frozenset[str]:
+    """The words of a name that tell an article from others, without the s of a plural."""
+    found = re.findall(WORD, str(name).lower().replace("'", ""))
+    left = set(found) - set(re.findall(WORD, VARYING.partition("\n")[2]))
+    return frozenset(word.removesuffix("s") if len(word) > 3 else word for word in left)
+
+
+def _between(rules: pd.DataFrame, goods: pd.DataFrame) -> list[str]:
+    """`VARIANTS` where each product that a rule leads to is a variant of one it goes from."""
+    told = list(zip(goods["product_name"], goods["category"].fillna(""), strict=True))
+    known: dict[tuple[int, int], bool] = {}
+
+    def near(one: int, other: int) -> bool:
+        if (one, other) not in known:
+            (name, category), (names, others) = told[one], told[other]
+            known[one, other] = are_variants(name, names, category, others)
+        return known[one, other]
+
+    sides = zip(rules["antecedent"], rules["consequent"], strict=True)
+    return [VARIANTS if all(any(near(a, b) for a in from_) for b in to) else DIFFERENT
+            for from_, to in sides]  # fmt: skip
+
+
+def _rivals(baskets: Baskets, categories: pd.Series) -> np.ndarray:
+    """The pairs of one category that should meet `ENOUGH` times: two item numbers a row."""
+    counts = np.bincount(baskets.items, minlength=baskets.kinds)
+    crowded = min(crowding(baskets), 1.0)  # 0 if each basket holds one product: nothing can meet
+    needed = ENOUGH * max(len(baskets), 1) / crowded if crowded else np.inf
+    pairs = [np.empty((0, 2), np.int64)]
+    for _, items in categories.dropna().groupby(categories):
+        mine = items.index.to_numpy()
+        mine = mine[np.argsort(-counts[mine], kind="stable")]
+        sold = counts[mine]
+        for place in range(len(mine) - 1):
+            partners = mine[place + 1 :][sold[place + 1 :] * sold[place] >= max(needed, 1)]
+            if not len(partners):
+                break  # whoever comes later is sold less, and so are its partners
+            both = np.column_stack([np.full(len(partners), mine[place]), partners])
+            pairs.append(np.sort(both, axis=1))
+    made = np.concatenate(pairs)
+    return made[np.lexsort(made.T[::-1])].astype(np.int32)
+
+
+def _met(baskets: Baskets, pairs: np.ndarray, is_more: bool) -> pd.DataFrame:
+    """One pair: a, b, how often they meet (n) and should by the harder measure (expected), lift.
+
+    `is_more` where the claim is that they meet often.
+    """
+    from crm import itemsets
+
+    counts = np.bincount(baskets.items, minlength=baskets.kinds).astype(float)
+    a, b = pairs[:, 0], pairs[:, 1]
+    crowded = max(crowding(baskets), 1.0) if is_more else min(crowding(baskets), 1.0)
+    expected = crowded * counts[a] * counts[b] / max(len(baskets), 1)
+    n = itemsets.count(baskets, np.ascontiguousarray(pairs, np.int32))
+    made = pd.DataFrame({"a": a, "b": b, "n": n.astype("int64"), "expected": expected})
+    return made.assign(lift=made["n"] / made["expected"].where(made["expected"] > 0))
+
+
+def _by_meetings(met: pd.DataFrame, is_more: bool) -> pd.Series:
+    """How likely chance gives that many meetings or more, or that many or fewer (Poisson)."""
+    from scipy.special import pdtr, pdtrc
+
+    n, expected = met["n"].to_numpy(float), met["expected"].to_numpy()
+    tail = np.where(n > 0, pdtrc(np.maximum(n - 1, 0), expected), 1.0)
+    return pd.Series(tail if is_more else pdtr(n, expected), met.index, float)
+
+
+def _beyond(lift: pd.Series, limit: float) -> pd.Series:
+    """Whether a lift lies on the far side of a limit that is above or below 1."""
+    return lift >= limit if limit > 1 else lift <= limit
+
+
+def _with_names(made: pd.DataFrame, goods: pd.DataFrame) -> pd.DataFrame:
+    """Pairs as in `features/product_relations`: codes and names, sorted by code."""
+    columns = {}
+    for side in ("a", "b"):
+        mine = goods.loc[made[side]]
+        for name, column in (("code", "product_id"), ("name", "product_name")):
+            columns[f"{name}_{side}"] = mine[column].astype("str").to_numpy()
+    same = goods.loc[made["a"], "category"].to_numpy(), goods.loc[made["b"], "category"].to_numpy()
+    category = [x if x == y else None for x, y in zip(*same, strict=True)]
+    table = lookup("features/product_relations")
+    made = made.assign(**columns, category=pd.Series(category, made.index, dtype="str"))
+    return made[table.names].sort_values([*table.key], ignore_index=True)
 
 
 def _by_mlxtend(baskets: Baskets, least: int, longest: int, method: str) -> Itemsets:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMBERS = {"money": "$~s", "int": ",.0f", "pct": ".0%", "num": ",~f", "num2": ",~f"}
+LABEL = 200  # pixels: a long name, and room for a network beside it on a phone
 FEW = 6  # as many labels as an axis usually has
 
 
@@ -93,6 +94,77 @@ def histogram(
         "y": _quantity(counts, "customers"),
     }
     return _chart(counts, ["from", "to", "customers"], "bar", encoding, title, alt)
+
+
+def network(frame: pd.DataFrame, one: str, other: str, *, by: str, title: str, alt: str) -> dict:
+    """Which name goes with which: names in rows, each pair of them joined by a bracket.
+
+    Names that are joined stand near each other, in the order of the frame; brackets that would
+    cover each other stand apart. Places are whole numbers, so the picture is the same anywhere.
+    """
+    pairs = [(str(a), str(b)) for a, b in zip(frame[one], frame[other], strict=True)]
+    names = _neighbours(pairs)
+    depths = _depths([sorted(map(names.index, pair)) for pair in pairs])
+    drawn = frame.assign(_depth=depths, _start=0)
+    from_, to, start, depth = ({"field": name} for name in (one, other, "_start", "_depth"))
+    rows = {"type": "ordinal", "title": None, "axis": {"labelLimit": LABEL, "grid": False},
+            "scale": {"type": "point", "domain": names, "padding": 0.5}}  # fmt: skip
+    places = {"type": "quantitative", "axis": None}
+    edge = {"x": start | places, "x2": depth}
+    lines = [
+        edge | {"y": from_ | rows},
+        edge | {"y": to | rows},
+        {"x": depth | places, "y": from_ | rows, "y2": to},
+    ]
+    ends = [{"x": start | places, "y": name | rows} for name in (from_, to)]
+    layers = [{"mark": {"type": "rule", "strokeWidth": 2}, "encoding": line} for line in lines]
+    layers += [{"mark": {"type": "circle", "size": 60, "opacity": 1}, "encoding": e} for e in ends]
+    shown = [name for name in frame.columns if name not in (one, other, by)]
+    chart = _chart(drawn, [one, other, by, *shown, "_start", "_depth"], None, {}, title, alt)
+    colour = _colour(frame, by) | {"legend": {"columns": 1}}  # it begins where long names end
+    spec = chart["spec"] | {"layer": layers, "encoding": {"color": colour}}
+    del spec["mark"]
+    return chart | {"spec": spec | {"height": {"step": 24}}}
+
+
+def _neighbours(pairs: list[tuple[str, str]]) -> list[str]:
+    """All names, each group of joined ones together, walked from an end of it."""
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    near = {n: [b if a == n else a for a, b in pairs if n in (a, b)] for n in names}
+    groups: list[list[str]] = []
+    for name in names:
+        if not any(name in group for group in groups):
+            group = _walked(name, near)
+            groups.append(_walked(min(group, key=lambda n: len(near[n])), near))
+    return [name for group in groups for name in group]
+
+
+def _walked(start: str, near: dict[str, list[str]]) -> list[str]:
+    """The names that a walk along pairs reaches, in the order of the walk, deep first."""
+    seen: list[str] = []
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.append(name)
+            waiting += reversed(near[name])
+    return seen
+
+
+def _depths(spans: list[list[int]]) -> list[int]:
+    """For each span of rows a depth at which no other span covers or touches it, short ones first.
+
+    Examples
+    --------
+    >>> _depths([[0, 3], [0, 1], [2, 3], [4, 5]])
+    [2, 1, 1, 1]
+    """
+    found: dict[int, int] = {}
+    for place in sorted(range(len(spans)), key=lambda p: (spans[p][1] - spans[p][0], p)):
+        low, high = spans[place]
+        taken = {found[p] for p in found if spans[p][0] <= high and low <= spans[p][1]}
+        found[place] = next(depth for depth in range(1, len(spans) + 2) if depth not in taken)
+    return [found[place] for place in range(len(spans))]
 
 
 def _chart(frame, fields: list[str], mark, encoding: dict, title: str, alt: str) -> dict:

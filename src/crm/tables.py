@@ -112,6 +112,9 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
     *("order", "return", "interaction", "ticket", "survey", "review"),
 )
 LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
+HELD = ("yes", "no", "too few", "not looked at")  # of a rule, at another time
+RELATIONS = ("complement", "substitute", "in turn")  # ASC-07
+GOODS_OF = ("variants", "different goods")  # what a rule goes between
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
 # words that stand for no name, as forms and typists use them
@@ -122,6 +125,7 @@ NO_NAME = (
     "customer", "member", "admin", "name", "null", "none", "na", "a n", "nan",
 )  # fmt: skip
 
+_BETWEEN = _c("between", "string", "variants of one article, or goods that differ", codes=GOODS_OF)
 _SOURCE = _c("source", "string", "the source the row came from")
 _CUSTOMER_KEY = _c("customer_key", "string", "the customer's key in the source; empty if unknown")
 _CUSTOMER_ID = _c("customer_id", "string", "pseudonym of the customer; empty if unknown")
@@ -1058,6 +1062,51 @@ _ALL = [
             _c("holds", "bool", "it reaches the floors there, too (ASC-12)"),
             _c("relation", "string", "complement, or none (ASC-07)"),
             _c("suggestion", "string", "bundle, offer, or show nearby (ASC-06)"),
+            _BETWEEN,
+        ),
+    ),
+    Table(
+        "features/product_relations",
+        "one pair of products that meet in orders more, or less, often than they should",
+        "product",
+        "what to show beside each other, and what instead of each other (ASC-07)",
+        ("code_a", "code_b"),
+        (
+            _c("code_a", "string", "code of one product"),
+            _c("code_b", "string", "code of the other"),
+            _c("name_a", "string", "name of one product"),
+            _c("name_b", "string", "name of the other"),
+            _c("category", "string", "their category; empty if they have two, or none"),
+            _c("relation", "string", "what they are to each other", codes=RELATIONS),
+            _c("n", "int", "orders with both, in the first part", unit="orders"),
+            _c("expected", "float", "orders with both by chance, or by the sizes of orders"),
+            _c("lift", "float", "n, divided by what is expected"),
+            _c("q_value", "float", "Poisson test, for the rate of false discoveries"),
+            _c("by_customer", "float", "the same lift between customers, over the first part"),
+            _c("later_n", "int", "orders with both, in the rest of the window", unit="orders"),
+            _c("later_lift", "float", "lift in the rest of the window"),
+            _c("holds", "bool", "it is beyond the limit there, too, among enough orders"),
+        ),
+    ),
+    Table(
+        "features/bundles",
+        "one bundle: a rule of orders that holds, and the money it would move",
+        "sales",
+        "which bundle to try first (ASC-06)",
+        ("antecedent_code", "consequent_code"),
+        (
+            _c("antecedent", "string", "names of the products it goes from"),
+            _c("consequent", "string", "name of the product it goes to"),
+            _c("antecedent_code", "string", "their codes, joined by |"),
+            _c("consequent_code", "string", "its code"),
+            _BETWEEN,
+            _c("confidence", "float", "share of orders with the first that have the second"),
+            _c("later_confidence", "float", "the same in the rest of the window"),
+            _c("lift", "float", "confidence, divided by the second's share of all orders"),
+            _c("missed", "int", "orders of the window without the second", unit="orders"),
+            _c("usual_amount", "money", "median of what an order pays for the second"),
+            _c("at_most", "money", "if each of these orders took it: an upper bound"),
+            _c("cautious", "money", "if a declared share of them did: an assumption"),
         ),
     ),
     Table(
@@ -1221,6 +1270,32 @@ _ALL = [
             _c("earlier", "string", "name of the group one window earlier; quiet if none"),
         ),
         needs="profiling",
+    ),
+    Table(
+        "features/links",
+        "one rule: what is true of customers, and what goes with it more often than expected",
+        "marketing",
+        "what to follow up: events before silence or value, tags beside a tier (ASC-09, ASC-10)",
+        ("kind", "antecedent", "consequent"),
+        (
+            _c("kind", "string", "what it goes from", codes=("event", "tags")),
+            _c("antecedent", "string", "events, or tags, joined by a plus sign"),
+            _c("consequent", "string", "what followed, or the tier of the same day"),
+            _c("n", "int", "customers with both", unit="customers"),
+            _c("n_antecedent", "int", "customers with the first", unit="customers"),
+            _c("n_consequent", "int", "customers with the second", unit="customers"),
+            _c("base", "int", "customers looked at", unit="customers"),
+            _c("expected", "float", "customers with both, if bought as often meant as much"),
+            _c("support", "float", "share of all with both"),
+            _c("confidence", "float", "share of those with the first that have the second"),
+            _c("lift", "float", "confidence, divided by the share of all that have the second"),
+            _c("alike_lift", "float", "n, divided by what is expected of customers alike"),
+            _c("p_value", "float", "test of Mantel and Haenszel, one side"),
+            _c("q_value", "float", "the same, for the rate of false discoveries"),
+            _c("later_confidence", "float", "confidence a period later; empty if too few"),
+            _c("later_lift", "float", "lift among customers alike, a period later"),
+            _c("held", "string", "whether it was seen again (ASC-12)", codes=HELD),
+        ),
     ),
 ]
 
