@@ -111,6 +111,8 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
     *("registration", "consent", "lead", "visit", "use", "touchpoint", "campaign"),
     *("order", "return", "interaction", "ticket", "survey", "review"),
 )
+NO_PERSONA = "none"
+PERSONAS = ("price-sensitive", "quality-seeking", "impulse", NO_PERSONA)  # CLU-07, Q-11
 LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
@@ -1176,6 +1178,30 @@ _ALL = [
             _c("value", "string", "value tier and profit"),
             _c("behaviour", "string", "frequency level, purchase channel and loyalty"),
             _c("profit", "money", "sales less costs in the window; empty without costs"),
+        ),
+        needs="profiling",
+    ),
+    Table(
+        "features/personas",
+        "one customer with a purchase in the window: how they decide, and what they get for it",
+        "marketing",
+        "offers that fit how a customer decides (CLU-07, CLU-08)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("orders", "int", "orders in the window"),
+            _c("coupon_share", "float", "share of these with a coupon or discount"),
+            _c("discounted_share", "float", "money taken off, in parts of list value"),
+            _c("price_level", "float", "unit price in parts of its category's, median"),
+            _c(
+                "decision_hours",
+                "float",
+                "from the first look to the purchase, median",
+                unit="hours",
+            ),
+            _c("look_seconds", "float", "time spent looking before it, median", unit="seconds"),
+            _c("persona", "string", "how the customer decides", codes=PERSONAS),
+            _c("action", "string", "what the persona gets (CLU-08)"),
         ),
         needs="profiling",
     ),

@@ -116,6 +116,7 @@ FORMS = {  # column id: its form, where name and type do not tell
         "money",
     ),
     "unit_price": "money2",
+    "price_level": "num2",
     "other": "money",
     "share": "pct",
     "probability": "pct",
