@@ -103,9 +103,9 @@ def test_who_permits_no_profile_or_is_not_known_is_not_judged(con, bought):
 # --- what customers are judged by
 
 
-def test_orders_spend_and_the_parts_with_a_coupon_are_counted(measure):
+def test_orders_sales_and_the_parts_with_a_coupon_are_counted(measure):
     row = measure(ITEMS, "O1 a 2023-10-01 8").loc["a"]
-    assert row[["orders", "spend", "coupon_share", "discounted_share"]].tolist() == [
+    assert row[["orders", "kept_sales", "coupon_share", "discounted_share"]].tolist() == [
         2, 80.0, 0.5, 0.1,
     ]  # fmt: skip
 
@@ -201,8 +201,10 @@ def one(**known) -> pd.DataFrame:
 
 
 def people(rows: list[dict]) -> pd.DataFrame:
-    columns = ["orders", "spend", *personas.MEASURES]
-    frame = pd.DataFrame([{"orders": 3, "spend": 10.0, **row} for row in rows], columns=columns)
+    columns = ["orders", "kept_sales", *personas.MEASURES]
+    frame = pd.DataFrame(
+        [{"orders": 3, "kept_sales": 10.0, **row} for row in rows], columns=columns
+    )
     frame = frame.astype(dict.fromkeys(columns[1:], "float64") | {"orders": "int64"})
     return frame.assign(customer_id=[f"c{i}" for i in range(len(frame))])
 
@@ -253,7 +255,9 @@ def test_limits_are_parameters_and_every_persona_has_what_it_gets():
 # --- the page
 
 
-GROUP = [{"coupon_share": 0.5, "spend": 30}] * 6 + [{"coupon_share": 0.0, "spend": 5}] * 14
+GROUP = [{"coupon_share": 0.5, "kept_sales": 30}] * 6 + [
+    {"coupon_share": 0.0, "kept_sales": 5}
+] * 14
 
 
 def page(rows: list[dict], **options) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
@@ -266,7 +270,7 @@ def test_personas_are_counted_in_the_order_of_the_rules_with_shares_and_known_me
     _decided, summary, _found = page(GROUP)
     assert summary["persona"].tolist() == ["price-sensitive", "none"]
     assert summary.columns[-1] == "coupon_share"  # what nobody has is left out
-    assert summary.loc[0, ["customers", "customer_share", "spend_share", "coupon_share"]].tolist(
+    assert summary.loc[0, ["customers", "customer_share", "sales_share", "coupon_share"]].tolist(
     ) == [6, 0.3, 0.72, 0.5]  # fmt: skip
 
 
@@ -275,6 +279,8 @@ def test_a_persona_of_few_is_hidden_with_a_second_that_would_give_it_away():
     assert summary["customers"].isna().sum() == 2
     assert facts["quality_customers"] is None
     assert facts["quality_contacts"] is None
+    assert "too few share" in personas.answer(facts)
+    assert "{" not in personas.title(facts)
     told = personas.asked(decided).set_index("persona")
     assert pd.isna(told.loc["quality-seeking", "may_be_contacted"])
 
@@ -287,7 +293,7 @@ def test_a_median_that_few_stand_for_is_not_told():
 
 def test_what_the_source_does_not_tell_is_named_with_what_it_takes():
     decided, _summary, facts = page(GROUP)
-    assert facts["unknown"].startswith("discounts with their amount; products with their category")
+    assert facts["unknown"].startswith("discounts with their amount; products by category")
     assert personas.coverage(decided)["known_share"].tolist() == [1, 0, 0, 0, 0]
     assert "{unknown}" in personas.unknown_note(facts)
     assert personas.unknown_note({"unknown": ""}).startswith("This source tells all")

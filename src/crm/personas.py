@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     import ibis
 
 NEEDED = ("analysis", "profiling")  # what a customer must permit to be judged (PRV-07)
-MEASURES = {  # column: what it tells, and what a source must bring for it
-    "coupon_share": ("orders with a coupon or discount", "coupons or discounts by order"),
+MEASURES = {  # column: what it is, and what a source must bring for it
+    "coupon_share": ("share of orders with a coupon or discount", "coupons or discounts by order"),
     "discounted_share": ("money off, in parts of list value", "discounts with their amount"),
-    "price_level": ("price paid, in parts of the typical one", "products with their category"),
-    "decision_hours": ("from the first look to the purchase", "views of products by customer"),
-    "look_seconds": ("time spent looking before it", "views of products with their duration"),
+    "price_level": ("price in parts of what is typical of the category", "products by category"),
+    "decision_hours": ("hours from first look to purchase", "views of products by customer"),
+    "look_seconds": ("seconds spent looking before it", "views of products with their duration"),
 }
 ACTIONS = {  # CLU-08: what each persona gets; the last needs no words of its own
     "price-sensitive": "coupon above a spending threshold, news of promotions",
@@ -90,7 +90,7 @@ def measure(
     as_of: date,
     looked_days: int = 30,
 ) -> ibis.Table:
-    """One customer with a purchase: orders, spend, and what the persona is judged by.
+    """One customer with a purchase: orders, sales, and what the persona is judged by.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def measure(
     from ibis import _
 
     whole = lines.group_by("customer_id").agg(
-        orders=_.order_id.nunique(), spend=_.amount.sum(), list_value=_.list_value.sum()
+        orders=_.order_id.nunique(), kept_sales=_.amount.sum(), list_value=_.list_value.sum()
     )
     parts = (
         _discounted(lines, discounts, as_of=as_of),
@@ -119,7 +119,7 @@ def measure(
     with_coupon = whole.with_coupon.fill_null(0) / whole.orders
     off = whole.off.fill_null(0).cast("float64") / whole.list_value.cast("float64")
     return whole.select(
-        "customer_id", "orders", "spend",
+        "customer_id", "orders", "kept_sales",
         coupon_share=(whole.given > 0).ifelse(with_coupon, None).cast("float64").round(6),
         discounted_share=(whole.priced > 0).ifelse(off, None).cast("float64").round(6),
         price_level=whole.price_level,
@@ -191,18 +191,18 @@ def addressable(decided: pd.DataFrame, permits: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(decided: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
-    """One persona: customers, spend, their shares, and the medians of what it is judged by.
+    """One persona: customers, sales, their shares, and the medians of what it is judged by.
 
     A median is empty where fewer than `least` customers of the persona have the measure; a measure
     that nobody has is left out.
     """
     told = [name for name in MEASURES if decided[name].notna().any()]
     groups = decided.groupby("persona")
-    made = groups.agg(customers=("customer_id", "size"), spend=("spend", "sum"))
+    made = groups.agg(customers=("customer_id", "size"), kept_sales=("kept_sales", "sum"))
     made = made.assign(
         customer_share=made["customers"] / max(len(decided), 1),
-        spend_share=made["spend"] / (made["spend"].sum() or 1),
-    )[["customers", "customer_share", "spend", "spend_share"]]
+        sales_share=made["kept_sales"] / (made["kept_sales"].sum() or 1),
+    )[["customers", "customer_share", "kept_sales", "sales_share"]]
     for name in told:
         made[name] = groups[name].median().where(groups[name].count() >= least)
     made = made.reindex([name for name in PERSONAS if name in made.index])
@@ -231,7 +231,7 @@ def coverage(decided: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
         for name in MEASURES
     ]
     tells, takes = zip(*MEASURES.values(), strict=True)
-    made = {"measure": list(MEASURES), "it_tells": tells, "known_share": known, "it_takes": takes}
+    made = {"judged_by": tells, "known_share": known, "it_takes": takes}
     return pd.DataFrame(made).astype({"known_share": "float64"})
 
 
@@ -241,7 +241,7 @@ def facts(decided: pd.DataFrame, summary: pd.DataFrame, *, fewest: int, least: i
     `summary` says what may be told of each persona; of a hidden one there are none of them.
     """
     rows = summary.set_index("persona")
-    found = {"customers": len(decided), "spend": float(decided["spend"].sum())}
+    found = {"customers": len(decided), "sales": float(decided["kept_sales"].sum())}
     for name in PERSONAS:
         row = rows.loc[name] if name in rows.index else dict.fromkeys(rows.columns, 0)
         may = int((decided["may_contact"] & (decided["persona"] == name)).sum())
@@ -249,7 +249,7 @@ def facts(decided: pd.DataFrame, summary: pd.DataFrame, *, fewest: int, least: i
         for column, kind in (
             ("customers", int),
             ("customer_share", float),
-            ("spend_share", float),
+            ("sales_share", float),
         ):
             found[f"{key}_{column}"] = None if pd.isna(row[column]) else kind(row[column])
         found[f"{key}_contacts"] = disclosure.few(may, least)
@@ -271,10 +271,15 @@ def answer(found: dict) -> str:
             "**How customers decide cannot be told from this source.** It knows what they bought, "
             "but nothing of coupons, of prices within a category, or of looks before a purchase."
         )
+    if _hidden(found):
+        return (
+            "**Of {customers} customer[s], some decide by a habit that too few share to be "
+            "told**; the table shows what may be shown."
+        )
     return (
         "**{price_customers} of {customers} customer[s] decide by price**, {quality_customers} by "
-        "quality and {impulse_customers} on impulse; they bring {price_spend_share:pct}, "
-        "{quality_spend_share:pct} and {impulse_spend_share:pct} of what was bought in the last "
+        "quality and {impulse_customers} on impulse; they bring {price_sales_share:pct}, "
+        "{quality_sales_share:pct} and {impulse_sales_share:pct} of what was bought in the last "
         "{days:days}. The other {unmoved_customers} show no such habit."
     )
 
@@ -283,7 +288,21 @@ def title(found: dict) -> str:
     """The title of the chart."""
     if not found["known_kinds"]:
         return "Nothing tells how the {customers} customer[s] decide"
-    return "Who decides by price brings {price_spend_share:pct} of what was bought"
+    if _hidden(found):
+        return "Personas, where enough customers share one"
+    return "Who decides by price brings {price_sales_share:pct} of what was bought"
+
+
+def rules_note(found: dict) -> str:
+    """The rules in words, with the limits of this run."""
+    return (
+        "In plain terms, from {fewest} order[s] on: **price-sensitive** is who used a coupon or "
+        "discount on {coupons:pct0} of orders or more, got {discounted:pct0} or more off, or pays "
+        "up to {low_price:num2} times the typical price; **quality-seeking** who pays "
+        "{high_price:num2} times the typical price or more; **impulse** who buys within "
+        "{hours} hour[s] of the first look and looked for less than {seconds} second[s], "
+        "where the source tells how long."
+    )
 
 
 def rare_note(found: dict) -> str:
@@ -317,8 +336,8 @@ def price_note(found: dict) -> str:
         return "Marketing: hardly anybody to send coupons to."
     return (
         "**Marketing: send coupons above a spending threshold, and news of promotions, to the "
-        "{price_contacts} price-sensitive customer[s] who may be contacted**, and to nobody else: "
-        "the others buy without."
+        "{price_contacts} price-sensitive customer[s] who may be contacted**, and to them first: "
+        "whoever buys without a coupon is given money away."
     )
 
 
@@ -347,6 +366,11 @@ def settled(decided: pd.DataFrame) -> pd.DataFrame:
     """`decided` as in `features/personas`, sorted by customer."""
     made = decided[lookup("features/personas").names]
     return made.sort_values("customer_id", ignore_index=True)
+
+
+def _hidden(found: dict) -> bool:
+    """Whether one of the personas may not be told, being too few or giving such away."""
+    return any(found[f"{key}_customers"] is None for key in ("price", "quality", "impulse"))
 
 
 def _discounted(lines: ibis.Table, discounts: ibis.Table, *, as_of: date) -> ibis.Table:
