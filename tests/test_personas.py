@@ -303,8 +303,14 @@ def test_a_source_that_tells_nothing_has_a_page_that_says_so():
     decided, summary, facts = page([{}] * 9)
     assert summary["persona"].tolist() == ["none"]
     assert "cannot be told" in personas.answer(facts)
-    assert personas.unknown_note(facts).startswith("**IT:")
+    assert personas.price_note(facts).startswith("**IT:")
     assert personas.asked(decided)["customers"].tolist() == [9]
+    assert personas.unknown_note(facts).startswith("Nothing")
+
+
+def test_where_nobody_may_be_contacted_no_action_asks_for_anything():
+    decided = personas.decide(people(GROUP)).assign(may_contact=False)
+    facts = personas.facts(decided, personas.summarise(decided), fewest=3)
     for note in (personas.price_note, personas.quality_note, personas.impulse_note):
         assert not note(facts).startswith("**")
 

@@ -280,7 +280,7 @@ def answer(found: dict) -> str:
         "**{price_customers} of {customers} customer[s] decide by price**, {quality_customers} by "
         "quality and {impulse_customers} on impulse; they bring {price_sales_share:pct}, "
         "{quality_sales_share:pct} and {impulse_sales_share:pct} of what was bought in the last "
-        "{days:days}. The other {unmoved_customers} show no such habit."
+        "{days:days}. The other {unmoved_customers} show no such habit in what this source tells."
     )
 
 
@@ -320,10 +320,7 @@ def unknown_note(found: dict) -> str:
     if not found["unknown"]:
         return "This source tells all that the rules ask for."
     if not found["known_kinds"]:
-        return (
-            "**IT: bring one of these, and the page fills**, beginning with the first that any "
-            "system holds: {unknown}."
-        )
+        return "Nothing that the rules ask for is known here, so nobody has a persona."
     return (
         "Not known here, so nobody is judged by it: {unknown}. A persona that needs it is found "
         "less often than it is there."
@@ -331,7 +328,12 @@ def unknown_note(found: dict) -> str:
 
 
 def price_note(found: dict) -> str:
-    """What marketing send to the price-sensitive."""
+    """What marketing send to the price-sensitive; who brings what is missing, if all of it is."""
+    if not found["known_kinds"]:
+        return (
+            "**IT: bring one of these, and the page fills**, beginning with what any system holds "
+            "already: {unknown}."
+        )
     if not found["price_contacts"]:
         return "Marketing: hardly anybody to send coupons to."
     return (
@@ -343,6 +345,8 @@ def price_note(found: dict) -> str:
 
 def quality_note(found: dict) -> str:
     """What marketing send to the quality-seeking."""
+    if not found["known_kinds"]:
+        return "Marketing: until then the value tiers alone say what to send to whom."
     if not found["quality_contacts"]:
         return "Marketing: hardly anybody to tell of high-end features."
     return (
@@ -354,6 +358,11 @@ def quality_note(found: dict) -> str:
 
 def impulse_note(found: dict) -> str:
     """What marketing send to those who buy on impulse."""
+    if not found["known_kinds"]:
+        return (
+            "**Shop: note on each order the coupon or discount that was given.** Of all that is "
+            "missing it is the quickest to begin with."
+        )
     if not found["impulse_contacts"]:
         return "Marketing: hardly anybody to offer limited editions to."
     return (
