@@ -111,6 +111,8 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
     *("registration", "consent", "lead", "visit", "use", "touchpoint", "campaign"),
     *("order", "return", "interaction", "ticket", "survey", "review"),
 )
+NO_MOVE = "none"  # no purchase at either date, or no history
+MOVES = ("moved up", "stayed", "moved down", "began to buy", NO_MOVE)  # RFM-17
 NO_PERSONA = "none"
 PERSONAS = ("price-sensitive", "quality-seeking", "impulse", NO_PERSONA)  # CLU-07, Q-11
 LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
@@ -1204,6 +1206,22 @@ _ALL = [
             _c("action", "string", "what the persona gets (CLU-08)"),
         ),
         needs="profiling",
+    ),
+    Table(
+        "features/tiers",
+        "one customer: the tier now and some quarters before, stage of life and group of spend",
+        "marketing",
+        "who moved up or down, and where the effort goes (RFM-15, RFM-17, RFM-19)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("tier_before", "string", "value tier then; empty without a history", codes=TIERS),
+            _c("tier", "string", "value tier now", codes=TIERS),
+            _c("move", "string", "between the two", codes=MOVES),
+            _c("lifecycle", "string", "stage of life", codes=LIFECYCLE),
+            _c("spend_group", "string", "group by spend in the window"),
+        ),
+        needs="analysis",
     ),
 ]
 
