@@ -263,7 +263,12 @@ GROUP = [{"coupon_share": 0.5, "kept_sales": 30}] * 6 + [
 def page(rows: list[dict], **options) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
     decided = personas.decide(people(rows)).assign(may_contact=True)
     summary = personas.summarise(decided.sample(frac=1, random_state=1), **options)
-    return decided, summary, personas.facts(decided, summary, fewest=3)
+    return decided, summary, facts_of(decided)
+
+
+def facts_of(decided: pd.DataFrame) -> dict:
+    summary, asked = personas.summarise(decided), personas.asked(decided)
+    return personas.facts(decided, summary, asked, fewest=3)
 
 
 def test_personas_are_counted_in_the_order_of_the_rules_with_shares_and_known_medians():
@@ -310,7 +315,7 @@ def test_a_source_that_tells_nothing_has_a_page_that_says_so():
 
 def test_where_nobody_may_be_contacted_no_action_asks_for_anything():
     decided = personas.decide(people(GROUP)).assign(may_contact=False)
-    facts = personas.facts(decided, personas.summarise(decided), fewest=3)
+    facts = facts_of(decided)
     for note in (personas.price_note, personas.quality_note, personas.impulse_note):
         assert not note(facts).startswith("**")
 
@@ -320,6 +325,7 @@ def test_who_ordered_too_rarely_is_counted_apart():
     assert facts["rare"] == 7
     assert "{rare}" in personas.rare_note(facts)
     assert personas.rare_note({"rare": 0}).startswith("Each")
+    assert personas.rare_note({"rare": None}).startswith("A few")
 
 
 def test_no_customers_make_an_empty_page_and_an_empty_table():

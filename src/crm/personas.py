@@ -235,28 +235,32 @@ def coverage(decided: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     return pd.DataFrame(made).astype({"known_share": "float64"})
 
 
-def facts(decided: pd.DataFrame, summary: pd.DataFrame, *, fewest: int, least: int = 5) -> dict:
+def facts(
+    decided: pd.DataFrame,
+    summary: pd.DataFrame,
+    asked: pd.DataFrame,
+    *,
+    fewest: int,
+    least: int = 5,
+) -> dict:
     """Metrics: customers and their shares by persona, who is unjudged, and what is not known.
 
-    `summary` says what may be told of each persona; of a hidden one there are none of them.
+    `summary` and `asked` say what may be told of each persona; of a hidden one there are none.
     """
-    rows = summary.set_index("persona")
+    told = summary.set_index("persona").join(asked.set_index("persona")["may_be_contacted"])
+    columns = {"customers": int, "customer_share": float, "sales_share": float}
     found = {"customers": len(decided), "sales": float(decided["kept_sales"].sum())}
     for name in PERSONAS:
-        row = rows.loc[name] if name in rows.index else dict.fromkeys(rows.columns, 0)
-        may = int((decided["may_contact"] & (decided["persona"] == name)).sum())
+        row = told.loc[name] if name in told.index else dict.fromkeys(told.columns, 0)
         key = "unmoved" if name == NO_PERSONA else name.split("-")[0]
-        for column, kind in (
-            ("customers", int),
-            ("customer_share", float),
-            ("sales_share", float),
-        ):
-            found[f"{key}_{column}"] = None if pd.isna(row[column]) else kind(row[column])
-        found[f"{key}_contacts"] = disclosure.few(may, least)
+        for column, kind in (columns | {"may_be_contacted": int}).items():
+            value = None if pd.isna(row[column]) else kind(row[column])
+            found[f"{key}_{column.replace('may_be_contacted', 'contacts')}"] = value
     missing = [name for name in MEASURES if not decided[name].notna().any()]
     rare = int((decided["orders"] < fewest).sum())
+    is_told = disclosure.share(rare, len(decided), least) is not None
     return found | {
-        "rare": disclosure.few(rare, least),
+        "rare": rare if is_told else None,
         "unknown": "; ".join(MEASURES[name][1] for name in missing),
         "known_kinds": len(MEASURES) - len(missing),
     }
@@ -309,6 +313,11 @@ def rare_note(found: dict) -> str:
     """How many customers are not judged for want of orders."""
     if found["rare"] == 0:
         return "Each of them placed at least {fewest} order[s], enough to show a habit."
+    if found["rare"] is None:
+        return (
+            "A few of them, or all but a few, placed fewer than {fewest} order[s]: too few to "
+            "show a habit, so they have no persona."
+        )
     return (
         "{rare} of them placed fewer than {fewest} order[s]: too few to show a habit, so they "
         "have no persona."
