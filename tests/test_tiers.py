@@ -200,7 +200,7 @@ def effort(con):
             ("returns", "customer_id returned_at amount", returns),
             ("tickets", "customer_id opened_at", tickets),
             ("campaign_contacts", "campaign_id customer_id arm sent_at", contacts),
-            ("campaigns", "campaign_id cost", campaigns),
+            ("campaigns", "campaign_id starts_on cost", campaigns),
             ("finance", "customer_id day kind cost", finance),
         )
         read = [literal(con, f"tables/{name}", f"{head}\n{text}") for name, head, text in tables]
@@ -232,12 +232,19 @@ def test_cases_messages_and_costs_are_counted_by_customer(effort):
     """
     made = effort(
         tickets="a 2023-10-01\na 2023-10-02\na 2022-10-02\nb 2023-11-01", contacts=contacts,
-        campaigns="M1 30\nM2 9", finance="b 2023-10-01 service 4\nb 2023-10-01 shipping 2",
+        campaigns="M1 2023-09-09 30\nM2 2023-09-09 9", finance="b 2023-10-01 service 4\nb 2023-10-01 shipping 2",
     )  # fmt: skip
     assert made["cases"].to_dict() == {"a": 2, "b": 0}
     assert made["messages"].to_dict() == {"a": 1, "b": 2}
     assert made["marketing_cost"].to_dict() == {"a": 15.0, "b": 24.0}
     assert made["service_cost"].to_dict() == {"a": 0.0, "b": 4.0}
+
+
+def test_a_message_without_a_time_was_sent_when_its_campaign_began(effort):
+    contacts = "M1 a - -\nM2 a - -\nM3 a - -\nM4 a - -"
+    made = effort(contacts=contacts, campaigns="M1 2023-10-01 -\nM2 2022-10-31 -\nM3 2023-11-01 -")
+    assert made["messages"].to_dict() == {"a": 1}
+    assert made["marketing_cost"].isna().all()
 
 
 def test_what_the_source_says_nothing_of_is_empty_and_not_none(effort):

@@ -422,17 +422,18 @@ def _part(rows: ibis.Table, day, *, as_of: date, days: int, **values) -> ibis.Ta
 
 
 def _messages(contacts: ibis.Table, campaigns: ibis.Table, *, as_of: date) -> ibis.Table:
-    """One message that was sent by `as_of`: customer, day, and its part of the campaign's cost."""
-    import ibis
+    """One message that was sent by `as_of`: customer, day, and its part of the campaign's cost.
+
+    Where a source does not say when it was sent, it was on the first day of its campaign.
+    """
     from ibis import _
 
-    treated = contacts.filter(
-        contacts.sent_at.date() <= as_of, contacts.arm.fill_null("treated") == "treated"
+    about = campaigns.group_by("campaign_id").agg(cost=_.cost.max(), starts_on=_.starts_on.min())
+    sent = contacts.filter(contacts.arm.fill_null("treated") == "treated")
+    sent = sent.left_join(about, "campaign_id").select(
+        "campaign_id", "customer_id", "cost", day=_.sent_at.date().coalesce(_.starts_on)
     )
-    sizes = treated.group_by("campaign_id").agg(addressed=_.count())
-    costs = (
-        campaigns.group_by("campaign_id").agg(cost=_.cost.max()).inner_join(sizes, "campaign_id")
-    )
-    costs = costs.select("campaign_id", each=(_.cost / _.addressed).cast("decimal(18, 4)"))
-    joined = treated.left_join(costs, "campaign_id")
-    return joined.select("customer_id", "each", day=ibis._.sent_at.date())
+    sent = sent.filter(_.day <= as_of)
+    sizes = sent.group_by("campaign_id").agg(addressed=_.count())
+    each = (_.cost / _.addressed).cast("decimal(18, 4)")
+    return sent.left_join(sizes, "campaign_id").select("customer_id", "day", each=each)
