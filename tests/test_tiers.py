@@ -232,7 +232,8 @@ def test_cases_messages_and_costs_are_counted_by_customer(effort):
     """
     made = effort(
         tickets="a 2023-10-01\na 2023-10-02\na 2022-10-02\nb 2023-11-01", contacts=contacts,
-        campaigns="M1 2023-09-09 30\nM2 2023-09-09 9", finance="b 2023-10-01 service 4\nb 2023-10-01 shipping 2",
+        campaigns="M1 2023-09-09 30\nM2 2023-09-09 9",
+        finance="b 2023-10-01 service 4\nb 2023-10-01 shipping 2",
     )  # fmt: skip
     assert made["cases"].to_dict() == {"a": 2, "b": 0}
     assert made["messages"].to_dict() == {"a": 1, "b": 2}
@@ -305,6 +306,7 @@ def test_the_page_says_which_effort_is_known_and_asks_for_what_is_missing():
     assert tiers.effort_note(both).startswith("**Service and marketing: let")
     assert "{unknown_effort}" in tiers.cost_note(both)
     assert tiers.effort_note(told()).startswith("**Service and marketing: record")
+    assert tiers.effort_note(told(cases=[0] * 50 + [1] * 10)).startswith("Service and marketing: ")
     assert tiers.cost_note(told()).startswith("Nothing is known")
 
 

@@ -275,7 +275,10 @@ def effort_facts(grouped: pd.DataFrame, groups: pd.DataFrame) -> dict:
         found[f"least_{column}"] = float(row[column]) if column in groups else None
     told = [name.replace("_", " ") for name in EFFORTS if grouped[name].notna().any()]
     number = found["least_customers"]
+    given = [found[f"least_{name}_share"] for name in ("cases", "messages")]
+    brought = found["least_spend_share"]
     return found | {
+        "least_takes_more": any(share is not None and share > brought for share in given),
         "least_customers": None if pd.isna(number) else int(number),
         "known_effort": ", ".join(told),
         "unknown_effort": ", ".join(
@@ -350,6 +353,11 @@ def effort_note(found: dict) -> str:
         )
     if not found["least_customers"]:
         return "Service and marketing: no group of low spend that may be told."
+    if not found["least_takes_more"]:
+        return (
+            "Service and marketing: nothing to move. The {least_customers} buyer[s] who spent "
+            "least take no larger share of cases or messages than they bring of spend."
+        )
     if found["least_cases_share"] is None:
         return (
             "**Marketing: write by routine to the {least_customers} buyer[s] who spent least**: "
