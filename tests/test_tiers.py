@@ -300,10 +300,10 @@ def test_the_page_says_which_effort_is_known_and_asks_for_what_is_missing():
     assert found["least_customers"] == 6
     assert found["least_cases_share"] == pytest.approx(0.1)
     assert found["known_effort"] == "cases"
-    assert tiers.effort_note(found).startswith("**Service: answer")
-    assert tiers.effort_note(told(messages=[1] * 60)).startswith("**Marketing: write")
+    assert found["least_takes"] == "10.0% of cases"
+    assert tiers.effort_note(found).startswith("**Service and marketing: let")
     both = told(cases=[1] * 60, messages=[1] * 60)
-    assert tiers.effort_note(both).startswith("**Service and marketing: let")
+    assert both["least_takes"] == "10.0% of cases and 10.0% of messages"
     assert "{unknown_effort}" in tiers.cost_note(both)
     assert tiers.effort_note(told()).startswith("**Service and marketing: record")
     assert tiers.effort_note(told(cases=[0] * 50 + [1] * 10)).startswith("Service and marketing: ")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from crm import disclosure
+from crm import disclosure, wording
 from crm.tables import LIFECYCLE, MOVES, NO_MOVE, TIERS, lookup
 
 if TYPE_CHECKING:
@@ -275,10 +275,13 @@ def effort_facts(grouped: pd.DataFrame, groups: pd.DataFrame) -> dict:
         found[f"least_{column}"] = float(row[column]) if column in groups else None
     told = [name.replace("_", " ") for name in EFFORTS if grouped[name].notna().any()]
     number = found["least_customers"]
-    given = [found[f"least_{name}_share"] for name in ("cases", "messages")]
+    given = {name: found[f"least_{name}_share"] for name in EFFORTS[:2]}
+    given = {name: share for name, share in given.items() if share is not None}
+    takes = [f"{wording.form(share, 'pct')} of {name}" for name, share in given.items()]
     brought = found["least_spend_share"]
     return found | {
-        "least_takes_more": any(share is not None and share > brought for share in given),
+        "least_takes": " and ".join(takes),
+        "least_takes_more": any(share > brought for share in given.values()),
         "least_customers": None if pd.isna(number) else int(number),
         "known_effort": ", ".join(told),
         "unknown_effort": ", ".join(
@@ -358,23 +361,11 @@ def effort_note(found: dict) -> str:
             "Service and marketing: nothing to move. The {least_customers} buyer[s] who spent "
             "least take no larger share of cases or messages than they bring of spend."
         )
-    if found["least_cases_share"] is None:
-        return (
-            "**Marketing: write by routine to the {least_customers} buyer[s] who spent least**: "
-            "they get {least_messages_share:pct} of messages and bring {least_spend_share:pct} of "
-            "spend. The time that saves belongs to those of high value."
-        )
-    if found["least_messages_share"] is None:
-        return (
-            "**Service: answer by self-service where it is enough.** The {least_customers} "
-            "buyer[s] who spent least bring {least_spend_share:pct} of spend and "
-            "{least_cases_share:pct} of cases; nobody waits longer for that."
-        )
     return (
         "**Service and marketing: let routine carry what it can for the {least_customers} "
-        "buyer[s] who spent least**: they bring {least_spend_share:pct} of spend, "
-        "{least_cases_share:pct} of cases and {least_messages_share:pct} of messages. Good help "
-        "pages and sparing mail serve them as well; the hours belong to those of high value."
+        "buyer[s] who spent least**: they bring {least_spend_share:pct} of spend and take "
+        "{least_takes}. Good help pages and sparing mail serve them as well; the hours belong to "
+        "those of high value."
     )
 
 
