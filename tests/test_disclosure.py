@@ -175,6 +175,47 @@ def test_no_hidden_cell_of_any_table_can_be_worked_out(rows, least):
     assert fixed.set_index(by).index.isin(cornered).all()  # only where all was hidden already
 
 
+TIERS = crossed("a b c d", "a 97 24 39 2", "b 20 317 125 35", "c 32 111 505 274",
+                "d 0 4 103 582")  # fmt: skip
+MOVED = np.select(
+    [TIERS["tier"] == TIERS["city"], TIERS["tier"] < TIERS["city"]], ["stayed", "down"], "up"
+)
+
+
+def test_where_totals_of_groups_are_told_the_cells_of_fewest_customers_are_hidden_for_them():
+    by, moves = ["tier", "city"], TIERS.assign(move=MOVED)
+    plain = disclosure.suppress(moves, by=by)
+    assert hidden_cells(plain, *by) == ["ab", "ad", "db", "dd"]
+    told = disclosure.audit(moves, plain, by=by, groups=["move"])
+    assert (told["high"] == told["low"]).all()  # how many stayed gives dd away, and so the rest
+    shown = disclosure.suppress(moves.iloc[::-1], by=by, groups=["move"])
+    assert hidden_cells(shown, *by) == ["ab", "ad", "bc", "bd", "db", "dc"]
+    told = disclosure.audit(moves, shown, by=by, groups=["move"])
+    assert (told["high"] - told["low"]).min() >= 1
+
+
+def test_a_group_without_a_name_has_no_total():
+    by, bare = ["city"], listed({"a": 3, "b": 40, "c": 50, "d": 60}, kind=["x", "x", "y", None])
+    assert hidden_cells(disclosure.suppress(bare, by=by, groups=["kind"]), *by) == ["a", "b"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(COUNTS, min_size=9, max_size=9), st.lists(st.sampled_from("xyz"), min_size=9,
+       max_size=9), st.integers(2, 9))  # fmt: skip
+def test_no_hidden_cell_can_be_worked_out_from_totals_of_groups_either(counts, labels, least):
+    names = [(row, column) for row in "ABC" for column in "pqr"]
+    frame = pd.DataFrame(names, columns=["tier", "city"]).assign(customers=counts, group=labels)
+    by = ["tier", "city"]
+    shown = disclosure.suppress(frame, by=by, least=least, groups=["group"])
+    gone = shown.set_index(by)["customers"].isna().reindex(frame.set_index(by).index).to_numpy()
+    audited = disclosure.audit(frame, shown, by=by, groups=["group"])
+    fixed = audited[audited["high"] - audited["low"] < 1].set_index(by).index
+    cornered = np.zeros(len(frame), bool)
+    for name in ("tier", "city", "group"):  # only where a whole line was hidden already
+        cornered |= frame.assign(gone=gone).groupby(name)["gone"].transform("all").to_numpy()
+    assert fixed.isin(frame[cornered & gone].set_index(by).index).all()
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(COUNTS, min_size=2, max_size=9), st.integers(2, 9))
 def test_what_is_hidden_in_a_list_may_each_be_none_or_many(counts, least):

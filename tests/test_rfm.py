@@ -341,6 +341,87 @@ def test_flags_do_not_depend_on_the_order_of_rows():
     pd.testing.assert_frame_equal(rfm.flag(rows.iloc[::-1]).sort_index(), flags)
 
 
+# --- thresholds after a holiday (RFM-16, Q-35)
+
+HOLIDAYS = [
+    ("Spring Festival", "2023-01-27", 2.0),
+    ("Spring Festival", "2022-02-06", 2.0),
+    ("National Day", "10-07", 1.5),
+    ("11 November", "11-11", 1.25),
+]
+
+
+@pytest.mark.parametrize(
+    ("day", "factor"),
+    [
+        ("2023-10-07", 1),  # the holiday itself
+        ("2023-10-08", 1.5),  # first day
+        ("2023-11-06", 1.5),  # last day
+        ("2023-11-07", 1),  # the day after
+        ("2023-01-28", 2),
+        ("2023-02-26", 2),
+        ("2023-02-27", 1),
+        ("2024-01-28", 1),  # that of 2024 is not listed
+    ],
+)
+def test_the_factor_of_a_holiday_holds_from_the_day_after_it_for_the_set_time(day, factor):
+    found = rfm.season(as_of=date.fromisoformat(day), holidays=HOLIDAYS)
+    assert found["season_factor"] == factor
+
+
+def test_the_set_time_is_a_parameter_and_runs_into_the_next_year():
+    late = [("Christmas", "12-25", 0.5)]
+    assert rfm.season(as_of=date(2024, 1, 24), holidays=late)["season_factor"] == 0.5
+    assert rfm.season(as_of=date(2024, 1, 25), holidays=late)["season_factor"] == 1
+    assert rfm.season(as_of=date(2024, 1, 25), holidays=late, days=31)["season_factor"] == 0.5
+
+
+def test_of_several_holidays_in_force_the_last_that_ended_counts_then_the_first_listed():
+    rows = [("b", "10-01", 2.0), ("c", "10-09", 3.0), ("a", "10-09", 4.0)]
+    assert rfm.season(as_of=date(2023, 10, 20), holidays=rows)["season_holiday"] == "c"
+    assert rfm.season(as_of=date(2023, 10, 5), holidays=rows)["season_holiday"] == "b"
+    assert rfm.season(as_of=date(2023, 10, 5))["season_factor"] == 1
+
+
+PARAMS = {
+    "season": {"holidays": HOLIDAYS},
+    "score": {"method": "anchor", "f_anchors": [[0, 0], [1, 25], [4, 65], [8, 80], [15, 100]]},
+    "flag": {"monthly_purchases": 3, "recent_days": 30},
+}
+
+
+def test_the_factor_moves_the_limits_of_frequency_and_no_other():
+    now = rfm.in_force(PARAMS, 1.5)
+    rows = raw([(5, 11, 90_000), (5, 12, 90_000)])
+    tiers = rfm.tier(rfm.score(rows, **now["score"]))
+    assert tiers["tier"].tolist() == ["general", "high value"]  # 8 purchases × 1.5
+    assert now["flag"] == {"monthly_purchases": 4.5, "recent_days": 30}
+    assert PARAMS["flag"]["monthly_purchases"] == 3
+
+
+def test_with_a_factor_of_one_nothing_moves():
+    assert rfm.in_force(PARAMS, 1.0) is PARAMS
+    assert rfm.then(PARAMS, date(2023, 11, 7)) is PARAMS["score"]
+    assert rfm.then(PARAMS, date(2023, 11, 6))["f_anchors"][3] == [12.0, 80]
+
+
+def test_the_factor_in_force_is_told_and_so_is_a_calendar_that_is_too_old():
+    told = rfm.season(as_of=AS_OF, holidays=HOLIDAYS)
+    assert "{season_factor:num2}" in rfm.season_note(told)
+    assert "No factor" in rfm.season_note(told | {"season_factor": 1.0})
+    assert "No holiday" in rfm.season_note(rfm.season(as_of=date(2023, 6, 1), holidays=HOLIDAYS))
+    assert "No holidays are listed" in rfm.season_note(rfm.season(as_of=AS_OF))
+    old = rfm.season(as_of=date(2025, 6, 1), holidays=HOLIDAYS)
+    assert old["season_undated"] == "Spring Festival"
+    assert rfm.season_note(old).startswith("**Marketing: add")
+
+
+@pytest.mark.parametrize("row", [("x", "31-01", 1.0), ("x", "soon", 1.0), ("x", "10-07", 0.0)])
+def test_a_holiday_without_a_date_or_a_factor_is_refused(row):
+    with pytest.raises(rfm.RfmError, match=r"rfm.season.holidays: the (last day|factor) of x is"):
+        rfm.season(as_of=AS_OF, holidays=[row])
+
+
 # --- summaries (RFM-11, RFM-12)
 
 

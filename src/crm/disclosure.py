@@ -16,8 +16,9 @@ Lists of single customers under their pseudonyms are no aggregates, and none of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COUNTS = ("customers", "buyers")  # columns that count customers: shown after `suppress` alone
+MOST_TRIED = 2000  # sets of cells to hide, before the first good one is taken
 TINY = 1e-9  # below it a number of a solution is zero
 MARK = "disclosure"  # where a frame says what was hidden in it, in `attrs`
 NOTE = (
@@ -46,6 +48,7 @@ def suppress(
     least: int = 5,
     along: Sequence[str] | None = None,
     total: str = "",
+    groups: Sequence[str] = (),
 ) -> pd.DataFrame:
     """`frame` with its small cells empty, and those that would give them away.
 
@@ -67,6 +70,10 @@ def suppress(
         none for a selection such as the ten best.
     total
         The value that marks a total of a column of `by`, where the frame holds totals itself.
+    groups
+        Further columns: the cells with one value of such a column add up to a total that is told
+        somewhere, those without a value do not. With them the cells to hide beside small ones are
+        those of fewest customers together, looked for among `MOST_TRIED` sets.
 
     Returns
     -------
@@ -82,8 +89,8 @@ def suppress(
     [40, <NA>, <NA>]
     """
     counts = [count] if isinstance(count, str) else list(count)
-    shape = _Shape.of(frame, by, along, total)
-    gone = _gone(frame[counts], shape, least)
+    shape = _Shape.of(frame, by, along, total).also(frame, groups)
+    gone = _gone(frame[counts], shape, least, sparing=bool(groups))
     measures = _measures(frame, by) if hide is None else hide
     emptied = _emptied(frame, gone, dict.fromkeys([*counts, *measures]))
     return _marked(_unranked(emptied, gone, shape.names), int(gone.sum()), least)
@@ -190,6 +197,7 @@ def audit(
     by: Sequence[str],
     along: Sequence[str] | None = None,
     total: str = "",
+    groups: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One hidden cell: the least and the most customers that what is shown allows (`low`, `high`).
 
@@ -199,7 +207,8 @@ def audit(
     keys = list(by)
     left = shown.set_index(keys)[count].reindex(frame.set_index(keys).index)
     gone = left.isna().to_numpy()
-    low, high = _Shape.of(frame, by, along, total).bounds(frame[count].to_numpy("float64"), gone)
+    shape = _Shape.of(frame, by, along, total).also(frame, groups)
+    low, high = shape.bounds(frame[count].to_numpy("float64"), gone)
     cells = frame.loc[gone, [*keys, count]].reset_index(drop=True)
     return cells.assign(low=low, high=high)
 
@@ -236,22 +245,67 @@ class _Shape:
             lines.append(_Line(inner, totals[0] if totals else None))
         return cls(lines, names)
 
+    def also(self, frame: pd.DataFrame, groups: Sequence[str]) -> _Shape:
+        """The same with a line for each value of some further columns."""
+        lines = list(self.lines)
+        for name in groups:
+            for value in sorted(frame[name].dropna().unique()):
+                cells = (frame[name] == value).to_numpy().nonzero()[0].tolist()
+                lines.append(_Line(tuple(sorted(cells, key=self.names.__getitem__)), None))
+        return _Shape(lines, self.names)
+
     def exposed(self, numbers: np.ndarray, gone: np.ndarray, least: int) -> int | None:
         """The cell to hide next, beside one that would be given away; None if all are safe."""
+        for lines in self.broken(numbers, gone, least):
+            found = self.smallest(lines, numbers, gone)
+            if found is not None:
+                return found
+        return None
+
+    def sparing(self, numbers: np.ndarray, gone: np.ndarray, least: int) -> np.ndarray | None:
+        """The cells to hide so that all are safe and fewest customers are hidden; None if no luck.
+
+        Every set that is safe hides another cell of a line that gives one away, so trying these,
+        the cheapest set first, misses none.
+        """
+        start = tuple(sorted((self.names[c], int(c)) for c in gone.nonzero()[0]))
+        waiting, seen = [(0.0, start)], {start}
+        for _ in range(MOST_TRIED):
+            if not waiting:
+                return None
+            cost, cells = heappop(waiting)
+            tried = gone.copy()
+            tried[[cell for _, cell in cells]] = True
+            choices = (
+                self.candidates(lines, tried) for lines in self.broken(numbers, tried, least)
+            )
+            more = next((found for found in choices if found), None)
+            if more is None:
+                return tried
+            for cell in more:
+                longer = tuple(sorted((*cells, (self.names[cell], cell))))
+                if longer not in seen:
+                    seen.add(longer)
+                    heappush(waiting, (cost + numbers[cell] + 1, longer))
+        return None
+
+    def broken(self, numbers: np.ndarray, gone: np.ndarray, least: int) -> Iterator[list[_Line]]:
+        """The lines that give a hidden cell away: one, or together those of a cell."""
         for line in self.lines:
             inside = [c for c in line.cells if gone[c]]
             is_open = line.total is None or not gone[line.total]
             is_alone = len(inside) + (not is_open) == 1
             are_few = is_open and inside and sum(numbers[c] for c in inside) < least
-            found = self.smallest([line], numbers, gone) if is_alone or are_few else None
-            if found is not None:
-                return found
+            if is_alone or are_few:
+                yield [line]
         for cell in self.fixed(numbers, gone):
-            mine = [line for line in self.lines if cell in (*line.cells, line.total)]
-            found = self.smallest(mine, numbers, gone)
-            if found is not None:
-                return found
-        return None
+            yield [line for line in self.lines if cell in (*line.cells, line.total)]
+
+    def candidates(self, lines: list[_Line], gone: np.ndarray) -> set[int]:
+        """The cells of some lines that are not hidden; totals only if nothing else is."""
+        inner = {c for line in lines for c in line.cells if not gone[c]}
+        totals = {line.total for line in lines if line.total is not None and not gone[line.total]}
+        return inner or totals
 
     def smallest(self, lines: list[_Line], numbers, gone) -> int | None:
         """The smallest cell of some lines that is not hidden; a total only if nothing else is.
@@ -260,11 +314,9 @@ class _Shape:
         empty ones last, as nobody expects these to hide something.
         """
         untouched = [line for line in self.lines if not gone[[*line.cells]].any()]
-        inner = {c for line in lines for c in line.cells if not gone[c]}
-        totals = {line.total for line in lines if line.total is not None and not gone[line.total]}
         order = {
             c: (numbers[c] == 0, sum(c in line.cells for line in untouched), numbers[c])
-            for c in inner or totals
+            for c in self.candidates(lines, gone)
         }
         return min(order, key=lambda c: (order[c], self.names[c]), default=None)
 
@@ -315,11 +367,16 @@ class _Shape:
         return made
 
 
-def _gone(counts: pd.DataFrame, shape: _Shape, least: int) -> np.ndarray:
-    """Which cells are hidden in the end: the small ones, those already empty, and others."""
+def _gone(counts: pd.DataFrame, shape: _Shape, least: int, *, sparing: bool = False) -> np.ndarray:
+    """Which cells are hidden in the end: the small ones, those already empty, and others.
+
+    The next cell to hide is the best for its line, unless `sparing` looks for the best of all.
+    """
     numbers = counts.astype("float64")
     small = numbers.isna() | ((numbers > 0) & (numbers < least))
     gone, first = small.any(axis=1).to_numpy(copy=True), numbers.iloc[:, 0].fillna(0).to_numpy()
+    best = shape.sparing(first, gone, least) if sparing else None
+    gone = gone if best is None else best
     while (more := shape.exposed(first, gone, least)) is not None:
         gone[more] = True
     return gone

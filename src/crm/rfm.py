@@ -117,6 +117,75 @@ def permit(raw: pd.DataFrame, permits: pd.DataFrame) -> pd.DataFrame:
     return known.assign(may_contact=known["customer_id"].isin(addressed))
 
 
+def season(*, as_of: date, days: int = 30, holidays: list[tuple[str, str, float]] = ()) -> dict:
+    """The holiday whose factor is in force at `as_of`, and until when (RFM-16, Q-35).
+
+    After a major holiday people buy less, or more, for a while, so the limits of frequency are
+    multiplied by a factor from the day after its last day on. Of several in force counts the one
+    that ended last, and of those that ended together the one listed first.
+
+    Parameters
+    ----------
+    as_of
+        Reference date.
+    days
+        Days after the last day of a holiday in which its factor holds: last < date ≤ last + days.
+    holidays
+        Name, last day and factor; the day as year-month-day, or month-day where it is the same
+        every year.
+
+    Raises
+    ------
+    RfmError
+        A day that is no date, or a factor that is not above zero.
+
+    Examples
+    --------
+    >>> found = season(as_of=date(2023, 10, 31), holidays=[("National Day", "10-07", 1.5)])
+    >>> found["season_factor"], found["season_holiday"], str(found["season_until"])
+    (1.5, 'National Day', '2023-11-06')
+    """
+    ends = [(day, name, factor) for name, text, factor in holidays
+            for day in _ends(name, text, factor, as_of)]  # fmt: skip
+    ends = [end for end in ends if end[0] < as_of <= end[0] + timedelta(days=days)]
+    last, name, factor = max(ends, key=lambda end: end[0], default=(as_of, "", 1.0))
+    return {
+        "season_factor": float(factor),
+        "season_holiday": name,
+        "season_until": last + timedelta(days=days) if name else "",
+        "season_days": days,
+        "season_holidays": len({name for name, _, _ in holidays}),
+        "season_undated": ", ".join(_undated(holidays, as_of)),
+    }
+
+
+def in_force(params: dict, factor: float) -> dict:
+    """`params` of this module with the limits of frequency multiplied by `factor` (RFM-16).
+
+    These are the purchases of the anchors and those a month of the rule by raw values. With a
+    factor of 1 nothing is touched.
+
+    Examples
+    --------
+    >>> params = {"score": {"f_anchors": [[0, 0], [8, 80]]}, "flag": {"monthly_purchases": 3}}
+    >>> in_force(params, 1.5)["score"], in_force(params, 1.5)["flag"]
+    ({'f_anchors': [[0.0, 0], [12.0, 80]]}, {'monthly_purchases': 4.5})
+    """
+    if factor == 1:
+        return params
+    anchors = [[value * factor, points] for value, points in params["score"]["f_anchors"]]
+    monthly = params["flag"]["monthly_purchases"] * factor
+    return params | {
+        "score": params["score"] | {"f_anchors": anchors},
+        "flag": params["flag"] | {"monthly_purchases": monthly},
+    }
+
+
+def then(params: dict, at: date) -> dict:
+    """The parameters of `score` as they were in force at a date of history (RFM-16, RFM-17)."""
+    return in_force(params, season(as_of=at, **params["season"])["season_factor"])["score"]
+
+
 def score(
     raw: pd.DataFrame,
     *,
@@ -283,6 +352,31 @@ def rules_note(score: dict) -> str:
         "{high_orders} purchase[s] and {high_money:money} in {window_days:days}; **potential** "
         "means within {potential_days:days}, at least {potential_orders} purchase[s] and under "
         "{high_money:money}; **at risk** means silent for more than {risk_days:days}."
+    )
+
+
+def season_note(found: dict) -> str:
+    """Which factor is in force at the reference date, and why (RFM-16)."""
+    if not found["season_holidays"]:
+        return "No holidays are listed, so the limits of frequency are the same all year."
+    if found["season_undated"]:
+        return (
+            "**Marketing: add the newest date of {season_undated} to the calendar of holidays.** "
+            "The parameters list none in the year before {as_of:date}, so its factor cannot hold."
+        )
+    if not found["season_holiday"]:
+        return (
+            "No holiday that is listed ended in the {season_days:days} before {as_of:date}, so "
+            "the limits of frequency are those of the whole year."
+        )
+    if found["season_factor"] == 1:
+        return (
+            "{season_holiday} ended in the {season_days:days} before {as_of:date}. No factor of "
+            "its own is set, so the limits of frequency are those of the whole year."
+        )
+    return (
+        "**After {season_holiday}, until {season_until:date}, the limits of frequency are "
+        "multiplied by {season_factor:num2}**; the figures above hold it already."
     )
 
 
@@ -657,6 +751,33 @@ def recall(
 
 class RfmError(ValueError):
     """A parameter of this analysis cannot be used."""
+
+
+def _ends(name: str, text: str, factor: float, as_of: date) -> list[date]:
+    """The last day of a holiday; of one that comes every year, in this year and the last."""
+    if not factor > 0:
+        raise RfmError(
+            f"rfm.season.holidays: the factor of {name} is {factor}; it must be above 0"
+        )
+    years = [f"{as_of.year - ago}-" for ago in (0, 1)] if len(text) == len("10-07") else [""]
+    try:
+        return [date.fromisoformat(f"{year}{text}") for year in years]
+    except ValueError:
+        raise RfmError(
+            f"rfm.season.holidays: the last day of {name} is {text!r}; expected a date such as "
+            "2023-01-27, or 10-07 for every year"
+        ) from None
+
+
+def _undated(holidays: list[tuple[str, str, float]], as_of: date) -> list[str]:
+    """Names of moving holidays whose newest date lies more than a year back."""
+    oldest = str(as_of - timedelta(days=YEAR_DAYS + MONTH_DAYS))  # they move by up to a month
+    names = {name: [text for other, text, _ in holidays if other == name] for name, *_ in holidays}
+    return [
+        name
+        for name, days in names.items()
+        if all(len(text) > len("10-07") and text < oldest for text in days)
+    ]
 
 
 def _purchases(orders: ibis.Table, returns: ibis.Table, *, as_of: date, start: date) -> ibis.Table:

@@ -116,6 +116,10 @@ HELD = ("yes", "no", "too few", "not looked at")  # of a rule, at another time
 RELATIONS = ("complement", "substitute", "in turn")  # ASC-07
 GOODS_OF = ("variants", "different goods")  # what a rule goes between
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
+NO_MOVE = "none"  # no purchase at either date, or no history
+MOVES = ("moved up", "stayed", "moved down", "began to buy", NO_MOVE)  # RFM-17
+NO_PERSONA = "none"
+PERSONAS = ("price-sensitive", "quality-seeking", "impulse", NO_PERSONA)  # CLU-07, Q-11
 
 # words that stand for no name, as forms and typists use them
 NO_NAME = (
@@ -1296,6 +1300,46 @@ _ALL = [
             _c("later_lift", "float", "lift among customers alike, a period later"),
             _c("held", "string", "whether it was seen again (ASC-12)", codes=HELD),
         ),
+    ),
+    Table(
+        "features/personas",
+        "one customer with a purchase in the window: how they decide, and what they get for it",
+        "marketing",
+        "offers that fit how a customer decides (CLU-07, CLU-08)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("orders", "int", "orders in the window"),
+            _c("coupon_share", "float", "share of these with a coupon or discount"),
+            _c("discounted_share", "float", "money taken off, in parts of list value"),
+            _c("price_level", "float", "unit price in parts of its category's, median"),
+            _c(
+                "decision_hours",
+                "float",
+                "from the first look to the purchase, median",
+                unit="hours",
+            ),
+            _c("look_seconds", "float", "time spent looking before it, median", unit="seconds"),
+            _c("persona", "string", "how the customer decides", codes=PERSONAS),
+            _c("action", "string", "what the persona gets (CLU-08)"),
+        ),
+        needs="profiling",
+    ),
+    Table(
+        "features/tiers",
+        "one customer: the tier now and some quarters before, stage of life and group of spend",
+        "marketing",
+        "who moved up or down, and where the effort goes (RFM-15, RFM-17, RFM-19)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("tier_before", "string", "value tier then; empty without a history", codes=TIERS),
+            _c("tier", "string", "value tier now", codes=TIERS),
+            _c("move", "string", "between the two", codes=MOVES),
+            _c("lifecycle", "string", "stage of life", codes=LIFECYCLE),
+            _c("spend_group", "string", "group by spend in the window"),
+        ),
+        needs="analysis",
     ),
 ]
 

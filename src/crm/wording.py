@@ -139,6 +139,7 @@ FORMS = {  # column id: its form, where name and type do not tell
     "usual_amount": "money2",
     "times_expected": "num2",
     "times_expected_later": "num2",
+    "price_level": "num2",
     "other": "money",
     "share": "pct",
     "probability": "pct",
