@@ -49,6 +49,17 @@ def test_the_sets_and_counts_are_those_of_mlxtend(miner, rows, least, longest):
 
 
 @SETTINGS
+@given(rows=BASKETS, least=st.integers(1, 4), cells=st.integers(1, 40))
+def test_many_passes_and_small_parts_find_what_one_pass_finds(rows, least, cells):
+    one = itemsets.mine(baskets(rows), least=least, longest=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(itemsets, "CELLS", cells)
+        patch.setattr(itemsets, "WORTH", 4)  # so that a few items have several threads
+        many = itemsets.mine(baskets(rows), least=least, longest=4, threads=3)
+    assert as_dict(one) == as_dict(many)
+
+
+@SETTINGS
 @given(rows=BASKETS, least=st.integers(1, 4), seed=st.integers(0, 99))
 def test_neither_threads_nor_the_order_of_baskets_change_anything(rows, least, seed):
     one = itemsets.mine(baskets(rows), least=least, longest=4)
@@ -94,15 +105,36 @@ def test_a_basket_of_5000_items_is_found_with_all_its_pairs():
     assert found.counts[1].max() == 3
 
 
-def test_a_support_that_would_not_fit_is_refused_with_the_one_that_would():
+@pytest.mark.parametrize(("most", "what"), [(200, "435 itemsets of two alone"),
+                                           (600, "4,495 itemsets of two or three")])  # fmt: skip
+def test_a_support_that_would_not_fit_is_refused_with_the_one_that_would(most, what):
     rows = [range(30)] * 4 + [range(10)] * 3
-    with pytest.raises(
-        ItemsetError, match=r"4,495 itemsets of two or three .* at least 4 basket"
-    ) as e:
-        itemsets.mine(baskets(rows, 30), least=4, most=200)
-    fits = int(str(e.value).rpartition(" ")[2])
-    assert fits == 5
-    assert len(itemsets.mine(baskets(rows, 30), least=fits, most=200)) == 175
+    with pytest.raises(ItemsetError, match=f"{what} .* at least 4 basket") as e:
+        itemsets.mine(baskets(rows, 30), least=4, most=most)
+    assert str(e.value).endswith("ask for at least 5")
+    assert e.value.fits == 5
+    assert len(itemsets.mine(baskets(rows, 30), least=5, most=most)) == 175
+
+
+@pytest.mark.parametrize("longest", [2, 3, 4, 5])
+@SETTINGS
+@given(rows=BASKETS, most=st.integers(8, 60))
+def test_what_would_fit_is_the_least_count_that_does(longest, rows, most):
+    try:
+        found = itemsets.mine(baskets(rows), least=1, longest=longest, most=most)
+    except ItemsetError as error:
+        found = itemsets.mine(baskets(rows), least=error.fits, longest=longest, most=most)
+        if longest < 4:
+            with pytest.raises(ItemsetError):
+                itemsets.mine(baskets(rows), least=error.fits - 1, longest=longest, most=most)
+    assert len(found) - len(found.sets[0]) <= most
+
+
+def test_two_giants_of_5000_items_are_refused_before_their_triples_are_counted():
+    rows = [range(5000), range(5000), {0, 1}, {0, 1}]
+    with pytest.raises(ItemsetError, match="12,497,500 itemsets of two alone") as e:
+        itemsets.mine(baskets(rows, 5000), least=2)
+    assert e.value.fits == 3
 
 
 @pytest.mark.parametrize("wrong", [{"least": 0}, {"least": 1, "longest": 0}])
