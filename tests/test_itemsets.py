@@ -79,6 +79,17 @@ def test_counting_given_sets_agrees_with_finding_them(rows, least):
         assert itemsets.count(held, sets).tolist() == counts.tolist()
 
 
+def test_many_baskets_are_counted_across_blocks_and_threads():
+    held = np.random.default_rng(5).random((200_000, 4)) < [0.1, 0.2, 0.5, 0.9]
+    owner, item = np.nonzero(held)
+    whole = Baskets.of(owner, item, baskets=len(held), kinds=4)
+    found = itemsets.mine(whole, least=1, longest=4, threads=2)
+    assert len(found) == 15
+    for sets, counts in zip(found.sets, found.counts, strict=True):
+        assert counts.tolist() == [int(held[:, row].all(axis=1).sum()) for row in sets]
+        assert itemsets.count(whole, sets).tolist() == counts.tolist()
+
+
 def test_a_shorter_set_among_longer_ones_ends_in_minus_one():
     held = baskets([{0, 1}, {1, 2}, {0, 1, 2}])
     asked = np.array([[1, -1, -1], [0, 1, -1], [0, 1, 2], [-1, -1, -1]])

@@ -25,6 +25,7 @@ import numpy as np
 
 CELLS = 1 << 24  # counts that are made in one pass over the baskets: 64 MiB
 BLOCK = 1 << 13  # baskets that are put in order together, in the cache of a processor
+BITS = 1 << 15  # baskets whose bits are compared together, for the same reason
 WORTH = 100_000  # items in baskets from which a further thread pays
 _compiled = numba.njit(nogil=True, cache=True)
 
@@ -134,8 +135,13 @@ def count(baskets: Baskets, sets: np.ndarray) -> np.ndarray:
     >>> count(two, np.array([[0, 1], [1, -1]])).tolist()
     [1, 2]
     """
-    start, held = _holders(baskets.starts[:-1], baskets.starts[1:], baskets.items, baskets.kinds)
-    return _together(start, held, np.ascontiguousarray(sets, np.int32))
+    sets = np.ascontiguousarray(sets, np.int32)
+    used, place = np.unique(sets[sets >= 0], return_inverse=True)
+    column = np.full(baskets.kinds, -1, np.int32)
+    column[used] = np.arange(len(used), dtype=np.int32)
+    columns = np.full(sets.shape, -1, np.int32)
+    columns[sets >= 0] = place
+    return _together(baskets.starts, baskets.items, column, len(used), columns)
 
 
 def tails(n: np.ndarray, a: np.ndarray, b: np.ndarray, baskets: int) -> np.ndarray:
@@ -441,33 +447,40 @@ def _behind(starts, ends, items, start, held, item):
 
 
 @_compiled
-def _together(start, held, sets):
-    """How many baskets hold all items of each row: their sorted lists, walked side by side."""
+def _together(starts, items, column, used, sets):
+    """How many baskets hold all items of each row: a column of bits an item, 64 baskets a word."""
     counts = np.zeros(len(sets), np.int64)
-    width = sets.shape[1]
-    at = np.zeros(width, np.int64)
-    for row in range(len(sets)):
-        size = 0
-        while size < width and sets[row, size] >= 0:
-            at[size] = start[sets[row, size]]
-            size += 1
-        basket, agree = -1, 0
-        k = 0
-        while size > 0:
-            end = start[sets[row, k] + 1]
-            while at[k] < end and held[at[k]] < basket:
-                at[k] += 1
-            if at[k] == end:
-                break
-            if held[at[k]] == basket:
-                agree += 1
-            else:
-                basket, agree = held[at[k]], 1
-            if agree == size:
-                counts[row] += 1
-                basket, agree = basket + 1, 0
-            k = (k + 1) % size
+    bits = np.empty((used, BITS // 64), np.uint64)
+    for first in range(0, len(starts) - 1, BITS):
+        last = min(first + BITS, len(starts) - 1)
+        bits[:] = 0
+        for basket in range(first, last):
+            word, bit = (basket - first) >> 6, np.uint64(1) << np.uint64((basket - first) & 63)
+            for p in range(starts[basket], starts[basket + 1]):
+                if column[items[p]] >= 0:
+                    bits[column[items[p]], word] |= bit
+        words = (last - first + 63) >> 6
+        both = np.empty(words, np.uint64)
+        for row in range(len(sets)):
+            if sets[row, 0] < 0:
+                continue
+            both[:] = bits[sets[row, 0], :words]
+            for k in range(1, sets.shape[1]):
+                if sets[row, k] >= 0:
+                    both &= bits[sets[row, k], :words]
+            for word in range(words):
+                counts[row] += _ones(both[word])
     return counts
+
+
+@_compiled
+def _ones(word):
+    """The number of ones in a word, in the steps that compilers know as one instruction."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    fours = np.uint64(0x3333333333333333)
+    word = (word & fours) + ((word >> np.uint64(2)) & fours)
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @_compiled
