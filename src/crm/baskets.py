@@ -35,6 +35,7 @@ EXACT = 22  # powers of ten up to this one are exact as floating-point numbers
 NONE = -1
 PAIR = 2  # products of a rule between customers' baskets (ASC-02)
 SIDES = ("antecedent", "consequent")
+COUNTS = ("n", "n_antecedent", "n_consequent")
 MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
 UNITS = {"order": "order_id", "customer": "customer_id"}  # ASC-02, ASC-03
 SURE = 0.5  # confidence from which one product is offered to who bought the other
@@ -89,6 +90,12 @@ class Ways:
             fresh = other is None
             known[size, way] = itemsets.tails(*counts, self.found.baskets) if fresh else other
         return np.concatenate([np.empty(0), *known.values()])
+
+    def measured(self, kept: np.ndarray) -> dict[str, np.ndarray]:
+        """Counts and measures of some rows, a column each."""
+        counts = self.n[kept], self.a[kept], self.b[kept]
+        made = dict(zip(COUNTS, counts, strict=True))
+        return made | _measured(*counts, self.found.baskets)
 
     def sides(self, kept: np.ndarray) -> np.ndarray:
         """The items of side A and of side B of some rows in order, −1 behind each side."""
@@ -299,14 +306,13 @@ def rules(
     reach = ways.reach(confidence=confidence, lift=lift) & (q_values <= false_discoveries)
     kept = np.flatnonzero(reach)
     sides = ways.sides(kept)
-    lifts = ways.n[kept] * found.baskets / (ways.a[kept] * ways.b[kept])
+    lifts = ways.measured(kept)["lift"].round(DIGITS)
     keys = _keys(np.hstack([sides[:, 0], sides[:, 1]]))
-    place = np.lexsort([keys, -ways.n[kept], -lifts.round(DIGITS)])
+    place = np.lexsort([keys, -ways.n[kept], -lifts])
     sides, kept = sides[place], kept[place]
-    made = {name: _tuples(sides[:, k]) for k, name in enumerate(SIDES)}
-    made |= {"n": ways.n[kept], "n_antecedent": ways.a[kept], "n_consequent": ways.b[kept]}
+    texts = {name: _tuples(sides[:, k]) for k, name in enumerate(SIDES)}
     chances = {"p_value": _rounded(p_values[kept]), "q_value": _rounded(q_values[kept])}
-    return measure(pd.DataFrame(made), found.baskets).assign(**chances)
+    return pd.DataFrame(texts | ways.measured(kept) | chances)
 
 
 def confirmed(
@@ -363,17 +369,8 @@ def settled(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 def measure(counts: pd.DataFrame, baskets: int) -> pd.DataFrame:
     """`counts` of rules (`n`, `n_antecedent`, `n_consequent`) with the measures of each."""
-    n, a, b = (counts[name].to_numpy() for name in ("n", "n_antecedent", "n_consequent"))
-    some = max(baskets, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = (
-            n / some,
-            np.where(a > 0, n / a, np.nan),
-            np.where(a * b > 0, n * baskets / (a * b), np.nan),
-            n / some - a * b / some**2,
-            np.where(a > n, a * (baskets - b) / some / (a - n), np.inf),
-        )
-    return counts.assign(**dict(zip(MEASURES, values, strict=True)))
+    values = (counts[name].to_numpy() for name in COUNTS)
+    return counts.assign(**_measured(*values, baskets))
 
 
 def chance(counts: pd.DataFrame, baskets: int) -> pd.Series:
@@ -384,7 +381,7 @@ def chance(counts: pd.DataFrame, baskets: int) -> pd.Series:
     """
     from crm import itemsets
 
-    n, a, b = (counts[name].to_numpy() for name in ("n", "n_antecedent", "n_consequent"))
+    n, a, b = (counts[name].to_numpy() for name in COUNTS)
     return pd.Series(itemsets.tails(n, a, b, baskets), counts.index, float)
 
 
@@ -574,6 +571,20 @@ def _by_mlxtend(baskets: Baskets, least: int, longest: int, method: str) -> Item
         sets.append(rows[place])
         counts.append((mine["support"].to_numpy()[place] * len(baskets)).round().astype(np.int64))
     return itemsets.Itemsets(len(baskets), tuple(sets), tuple(counts))
+
+
+def _measured(n: np.ndarray, a: np.ndarray, b: np.ndarray, baskets: int) -> dict[str, np.ndarray]:
+    """The measures of rules that stand in `n` baskets, with sides that stand in `a` and `b`."""
+    some = max(baskets, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = (
+            n / some,
+            np.where(a > 0, n / a, np.nan),
+            np.where(a * b > 0, n * baskets / (a * b), np.nan),
+            n / some - a * b / some**2,
+            np.where(a > n, a * (baskets - b) / some / (a - n), np.inf),
+        )
+    return dict(zip(MEASURES, values, strict=True))
 
 
 def _rest(size: int, way: tuple[int, ...]) -> tuple[int, ...]:
