@@ -152,6 +152,12 @@ def test_rules_come_by_lift_then_baskets_then_numbers():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("rows", [[{3}] * 9, [{0}, {1}, {1}, {2}], [set()] * 3])
+def test_one_product_and_baskets_of_one_make_no_rule(rows):
+    made = analysis.rules(analysis.mine(baskets(rows), support=0.01, count=1), **ANY)
+    assert analysis.confirmed(analysis.simplest(made), baskets(rows), **FLOORS).empty
+
+
 def test_sets_of_one_item_make_no_rule():
     made = analysis.rules(itemsets.mine(baskets(E7), least=1, longest=1), **ANY)
     assert made.empty

@@ -80,7 +80,7 @@ class Ways:
         return is_sure & (self.n * self.found.baskets >= np.round(lift * self.a * self.b, 6))
 
     def chance(self) -> np.ndarray:
-        """The p-value of each way, which is that of the other way round: see `chance`."""
+        """The p-value of each way (see `chance`), which the other way round is the same."""
         from crm import itemsets
 
         known: dict[tuple[int, tuple[int, ...]], np.ndarray] = {}

@@ -344,7 +344,10 @@ def _spans(offset: np.ndarray) -> Iterator[tuple[int, int]]:
 
 @_compiled
 def _ordered(starts, items, rank, kinds, ends, out, begin, stop):
-    """The new numbers of items, in order, of a part of the baskets: counting sort by blocks."""
+    """The new numbers of items, in order, of a part of the baskets: counting sort by blocks.
+
+    `fill` tells where each number begins in `held`, its baskets, and at last where it ends.
+    """
     fill = np.zeros(kinds + 1, np.int64)
     held = np.empty(0, np.int64)
     for first in range(begin, stop, BLOCK):
