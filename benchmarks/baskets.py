@@ -29,7 +29,7 @@ import baskets_peer
 
 HERE = Path(__file__).resolve().parent
 SIZES, SUPPORTS, RUNS = (200_000, 1_000_000), (0.01, 0.005, 0.001), 3
-SLOW = {"mlxtend": 0.005, "spark": 0.01}  # least support that they are put to, of 200,000 baskets
+SLOW = {"mlxtend": 0.005, "spark": 0.005}  # least support that they are put to, of 200,000 baskets
 PLACES = {"pyfim": "peers", "spark": "spark"}  # who needs packages that are not ours
 JAVA = 17
 TITLES = {"ours": "ours", "one": "ours, one thread", "pyfim": "PyFIM (C)", "mlxtend": "mlxtend",
