@@ -41,6 +41,7 @@ nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmark
 	@python benchmarks/rules.py --check
 	@python benchmarks/profiles.py --check
 	@python benchmarks/identity.py --check
+	@python benchmarks/baskets.py --small --check
 
 publish: run ## copy the site to DIR=…
 	@crm publish $(or $(DIR),$(error say where to: make publish DIR=folder))

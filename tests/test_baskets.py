@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,80 @@ def test_the_measures_are_those_of_mlxtend(rows, least):
         other = theirs[row.antecedent, row.consequent]
         for name in analysis.MEASURES:
             assert getattr(row, name) == pytest.approx(other[name], rel=1e-9, abs=1e-12), name
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=BASKETS, least=st.integers(1, 4), improvement=st.sampled_from([0.0, 0.1]))
+def test_rules_that_are_left_have_no_simpler_one_as_sure(rows, least, improvement):
+    made = analysis.rules(itemsets.mine(baskets(rows), least=least, longest=4), **ANY)
+    left = analysis.simplest(made, improvement=improvement)
+    pairs = zip(made["antecedent"], made["consequent"], strict=True)
+    sure = dict(zip(pairs, made["confidence"], strict=True))
+    kept = [
+        (row.antecedent, row.consequent)
+        for row in made.itertuples()
+        if all(sure[part, row.consequent] + improvement < row.confidence
+               for size in range(1, len(row.antecedent))
+               for part in combinations(row.antecedent, size))
+    ]  # fmt: skip
+    assert list(zip(left["antecedent"], left["consequent"], strict=True)) == kept
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=BASKETS, least=st.integers(1, 4), confidence=st.sampled_from([0.1, 0.3, 0.5, 1.0]))
+def test_the_rules_at_a_floor_are_those_of_mlxtend(rows, least, confidence):
+    mined = itemsets.mine(baskets(rows), least=least)
+    ours = analysis.rules(mined, confidence=confidence, lift=0.0, false_discoveries=1.0)
+    sides = zip(ours["antecedent"], ours["consequent"], strict=True)
+    table = pd.DataFrame([[item in row for item in range(8)] for row in rows])
+    share = min((least - 0.5) / len(rows), 1.0)
+    sets = fpgrowth(table, min_support=share, max_len=3)
+    if not len(mined):
+        assert ours.empty
+        return
+    # half a basket below the floor, since it loses rules at the floor by binary fractions
+    theirs = association_rules(sets, metric="confidence", min_threshold=confidence - 0.5 / 30)
+    n, a = ((theirs[name] * len(rows)).round() for name in ("support", "antecedent support"))
+    theirs = theirs[n >= (confidence * a).round(9)]
+    pairs = zip(theirs["antecedents"], theirs["consequents"], strict=True)
+    assert set(sides) == {tuple(tuple(sorted(side)) for side in pair) for pair in pairs}
+
+
+def test_chances_keep_the_digits_that_would_be_printed():
+    rng = np.random.default_rng(2)
+    values = np.concatenate([[0.0, 1.0, 1e-5, 0.1, 1e-300, 5e-324], rng.random(500),
+                             10.0 ** -rng.uniform(0, 40, 500)])  # fmt: skip
+    assert analysis._rounded(values).tolist() == [float(f"{value:.6g}") for value in values]
+
+
+def test_rules_come_by_lift_then_baskets_then_numbers():
+    rows = [{0, 1}] * 4 + [{2, 3}] * 4 + [{4}] * 4
+    made = analysis.rules(itemsets.mine(baskets(rows), least=1), **ANY)
+    assert made[["antecedent", "consequent"]].values.tolist() == [
+        [(0,), (1,)], [(1,), (0,)], [(2,), (3,)], [(3,), (2,)]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [[{3}] * 9, [{0}, {1}, {1}, {2}], [set()] * 3])
+def test_one_product_and_baskets_of_one_make_no_rule(rows):
+    made = analysis.rules(analysis.mine(baskets(rows), support=0.01, count=1), **ANY)
+    assert analysis.confirmed(analysis.simplest(made), baskets(rows), **FLOORS).empty
+
+
+def test_sets_of_one_item_make_no_rule():
+    made = analysis.rules(itemsets.mine(baskets(E7), least=1, longest=1), **ANY)
+    assert made.empty
+    assert made.columns.tolist()[:3] == ["antecedent", "consequent", "n"]
+
+
+def test_a_support_that_asks_for_too_much_is_refused_with_one_that_fits():
+    rows = [set(range(8))] * 3 + [{0, 1}] * 4
+    with pytest.raises(itemsets.ItemsetError, match="84 itemsets") as e:
+        analysis.mine(baskets(rows), support=0.01, count=1, most=50)
+    assert str(e.value).endswith("ask for at least 4 of 7 baskets, a support of 0.571429")
+    with pytest.raises(itemsets.ItemsetError, match="no support fits, so lower"):
+        analysis.mine(baskets(rows[:3]), support=0.01, count=1, most=50)
+    assert len(analysis.mine(baskets(rows), support=0.571429, count=1, most=50).sets[1]) == 1
 
 
 def test_many_tests_ask_more_of_each():

@@ -49,6 +49,17 @@ def test_the_sets_and_counts_are_those_of_mlxtend(miner, rows, least, longest):
 
 
 @SETTINGS
+@given(rows=BASKETS, least=st.integers(1, 4), cells=st.integers(1, 40))
+def test_many_passes_and_small_parts_find_what_one_pass_finds(rows, least, cells):
+    one = itemsets.mine(baskets(rows), least=least, longest=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(itemsets, "CELLS", cells)
+        patch.setattr(itemsets, "WORTH", 4)  # so that a few items have several threads
+        many = itemsets.mine(baskets(rows), least=least, longest=4, threads=3)
+    assert as_dict(one) == as_dict(many)
+
+
+@SETTINGS
 @given(rows=BASKETS, least=st.integers(1, 4), seed=st.integers(0, 99))
 def test_neither_threads_nor_the_order_of_baskets_change_anything(rows, least, seed):
     one = itemsets.mine(baskets(rows), least=least, longest=4)
@@ -66,6 +77,17 @@ def test_counting_given_sets_agrees_with_finding_them(rows, least):
     found = itemsets.mine(held, least=least, longest=5)
     for sets, counts in zip(found.sets, found.counts, strict=True):
         assert itemsets.count(held, sets).tolist() == counts.tolist()
+
+
+def test_many_baskets_are_counted_across_blocks_and_threads():
+    held = np.random.default_rng(5).random((200_000, 4)) < [0.1, 0.2, 0.5, 0.9]
+    owner, item = np.nonzero(held)
+    whole = Baskets.of(owner, item, baskets=len(held), kinds=4)
+    found = itemsets.mine(whole, least=1, longest=4, threads=2)
+    assert len(found) == 15
+    for sets, counts in zip(found.sets, found.counts, strict=True):
+        assert counts.tolist() == [int(held[:, row].all(axis=1).sum()) for row in sets]
+        assert itemsets.count(whole, sets).tolist() == counts.tolist()
 
 
 def test_a_shorter_set_among_longer_ones_ends_in_minus_one():
@@ -94,15 +116,36 @@ def test_a_basket_of_5000_items_is_found_with_all_its_pairs():
     assert found.counts[1].max() == 3
 
 
-def test_a_support_that_would_not_fit_is_refused_with_the_one_that_would():
+@pytest.mark.parametrize(("most", "what"), [(200, "435 itemsets of two alone"),
+                                           (600, "4,495 itemsets of two or three")])  # fmt: skip
+def test_a_support_that_would_not_fit_is_refused_with_the_one_that_would(most, what):
     rows = [range(30)] * 4 + [range(10)] * 3
-    with pytest.raises(
-        ItemsetError, match=r"4,495 itemsets of two or three .* at least 4 basket"
-    ) as e:
-        itemsets.mine(baskets(rows, 30), least=4, most=200)
-    fits = int(str(e.value).rpartition(" ")[2])
-    assert fits == 5
-    assert len(itemsets.mine(baskets(rows, 30), least=fits, most=200)) == 175
+    with pytest.raises(ItemsetError, match=f"{what} .* at least 4 basket") as e:
+        itemsets.mine(baskets(rows, 30), least=4, most=most)
+    assert str(e.value).endswith("ask for at least 5")
+    assert e.value.fits == 5
+    assert len(itemsets.mine(baskets(rows, 30), least=5, most=most)) == 175
+
+
+@pytest.mark.parametrize("longest", [2, 3, 4, 5])
+@SETTINGS
+@given(rows=BASKETS, most=st.integers(8, 60))
+def test_what_would_fit_is_the_least_count_that_does(longest, rows, most):
+    try:
+        found = itemsets.mine(baskets(rows), least=1, longest=longest, most=most)
+    except ItemsetError as error:
+        found = itemsets.mine(baskets(rows), least=error.fits, longest=longest, most=most)
+        if longest < 4:
+            with pytest.raises(ItemsetError):
+                itemsets.mine(baskets(rows), least=error.fits - 1, longest=longest, most=most)
+    assert len(found) - len(found.sets[0]) <= most
+
+
+def test_two_giants_of_5000_items_are_refused_before_their_triples_are_counted():
+    rows = [range(5000), range(5000), {0, 1}, {0, 1}]
+    with pytest.raises(ItemsetError, match="12,497,500 itemsets of two alone") as e:
+        itemsets.mine(baskets(rows, 5000), least=2)
+    assert e.value.fits == 3
 
 
 @pytest.mark.parametrize("wrong", [{"least": 0}, {"least": 1, "longest": 0}])

@@ -13,12 +13,14 @@ orders, and of no customer.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
-from itertools import combinations
+from itertools import chain, combinations, pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,9 +34,11 @@ if TYPE_CHECKING:
     from crm.itemsets import Baskets, Itemsets
 
 DIGITS = 6  # of a p-value: sums of logarithms differ in the last ones between processors
+EXACT = 22  # powers of ten up to this one are exact as floating-point numbers
 NONE = -1
 PAIR = 2  # products of a rule between customers' baskets (ASC-02)
 SIDES = ("antecedent", "consequent")
+COUNTS = ("n", "n_antecedent", "n_consequent")
 MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
 UNITS = {"order": "order_id", "customer": "customer_id"}  # ASC-02, ASC-03
 SURE = 0.5  # confidence from which one product is offered to who bought the other
@@ -53,6 +57,73 @@ golden clear design designs asst assorted set and of the with in on for to 红 �
 
 class BasketError(ValueError):
     """A parameter of this analysis cannot be used."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Every way to part itemsets in two, from A to B, as columns: one row is one way.
+
+    `n` baskets hold both sides, `a` the side A and `b` the side B. Rows stand in `parts`: the
+    items of a set less one, and which of its places are side A. Items are looked up only for the
+    rows that are asked for, since most ways reach no floor.
+    """
+
+    found: Itemsets
+    parts: list[tuple[int, tuple[int, ...]]]
+    n: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+
+    @classmethod
+    def of(cls, found: Itemsets) -> Ways:
+        """All ways of itemsets with all of their subsets, the sets of two items first."""
+        parts, counts = [], [np.empty((3, 0), np.int64)]
+        for size in range(1, len(found.sets)):
+            rows, n = found.sets[size], found.counts[size]
+            ways = [way for left in range(1, size + 1)
+                    for way in combinations(range(size + 1), left)]  # fmt: skip
+            held = {way: _counts(found, rows[:, way]) for way in ways}
+            counts += [np.stack([n, held[way], held[_rest(size, way)]]) for way in ways]
+            parts += [(size, way) for way in ways]
+        return cls(found, parts, *np.concatenate(counts, axis=1))
+
+    def reach(self, *, confidence: float, lift: float) -> np.ndarray:
+        """Whether each way reaches the floors, compared as whole numbers of baskets."""
+        is_sure = self.n >= np.ceil(np.round(confidence * self.a, 9))
+        return is_sure & (self.n * self.found.baskets >= np.round(lift * self.a * self.b, 6))
+
+    def chance(self) -> np.ndarray:
+        """The p-value of each way (see `chance`), which the other way round is the same."""
+        from crm import itemsets
+
+        known: dict[tuple[int, tuple[int, ...]], np.ndarray] = {}
+        for (size, way), rows in zip(self.parts, self._slices(), strict=True):
+            other = known.get((size, _rest(size, way)))
+            counts = self.n[rows], self.a[rows], self.b[rows]
+            fresh = other is None
+            known[size, way] = itemsets.tails(*counts, self.found.baskets) if fresh else other
+        return np.concatenate([np.empty(0), *known.values()])
+
+    def measured(self, kept: np.ndarray) -> dict[str, np.ndarray]:
+        """Counts and measures of some rows, a column each."""
+        counts = self.n[kept], self.a[kept], self.b[kept]
+        made = dict(zip(COUNTS, counts, strict=True))
+        return made | _measured(*counts, self.found.baskets)
+
+    def sides(self, kept: np.ndarray) -> np.ndarray:
+        """The items of side A and of side B of some rows in order, −1 behind each side."""
+        width = max(len(self.found.sets) - 1, 1)
+        made = np.full((len(kept), 2, width), NONE, np.int32)
+        for (size, way), rows in zip(self.parts, self._slices(), strict=True):
+            begin, end = np.searchsorted(kept, (rows.start, rows.stop))
+            items = self.found.sets[size][kept[begin:end] - rows.start]
+            made[begin:end, 0, : len(way)] = items[:, way]
+            made[begin:end, 1, : size + 1 - len(way)] = items[:, _rest(size, way)]
+        return made
+
+    def _slices(self) -> list[slice]:
+        edges = np.cumsum([0, *(len(self.found.counts[size]) for size, _ in self.parts)]).tolist()
+        return [slice(*pair) for pair in pairwise(edges)]
 
 
 def lines(
@@ -184,10 +255,23 @@ def mine(
     least = max(int(np.ceil(round(support * len(baskets), 9))), count, 1)
     if method == "own":
         threads = threads or os.cpu_count() or 1
-        return itemsets.mine(baskets, least=least, longest=longest, most=most, threads=threads)
+        try:
+            return itemsets.mine(baskets, least=least, longest=longest, most=most, threads=threads)
+        except itemsets.ItemsetError as error:
+            if not error.fits:
+                raise
+            raise itemsets.ItemsetError(f"{error} {_advice(error.fits, len(baskets))}") from None
     if method not in ("fpgrowth", "apriori"):
         raise BasketError(f"baskets.mine.method is {method!r}; expected own, fpgrowth or apriori")
     return _by_mlxtend(baskets, least, longest, method)
+
+
+def _advice(fits: int, baskets: int) -> str:
+    """What to ask for when too much was, after the number of baskets."""
+    if fits > baskets:
+        return f"of {baskets:,} baskets: no support fits, so lower baskets.mine.longest"
+    share = math.ceil(fits / baskets * 10**DIGITS) / 10**DIGITS
+    return f"of {baskets:,} baskets, a support of {share:g}"
 
 
 def rules(
@@ -230,20 +314,19 @@ def rules(
     >>> made.loc[made["antecedent"] == (0,), ["support", "confidence", "lift"]].values.tolist()
     [[0.3, 0.6, 1.333]]
     """
-    parts = [_split(found, size, left) for size in range(1, len(found.sets))
-             for left in range(1, size + 1)]  # fmt: skip
-    made = pd.concat(parts, ignore_index=True) if parts else _rows(*[np.empty((0, 1), int)] * 2)
-    made["p_value"] = chance(made, found.baskets)
-    made["q_value"] = discoveries(made["p_value"])
-    n, a, b = (made[name] for name in ("n", "n_antecedent", "n_consequent"))
-    is_sure = n >= np.ceil(np.round(confidence * a, 9))
-    is_close = n * found.baskets >= np.round(lift * a * b, 6)
-    kept = made[is_sure & is_close & (made["q_value"] <= false_discoveries)]
-    kept = _ordered(measure(kept, found.baskets))
-    kept = kept.assign(**{side: _tuples(kept, side) for side in SIDES})
-    for name in ("p_value", "q_value"):
-        kept[name] = [float(f"{value:.{DIGITS}g}") for value in kept[name]]
-    return kept[[*SIDES, "n", "n_antecedent", "n_consequent", *MEASURES, "p_value", "q_value"]]
+    ways = Ways.of(found)
+    p_values = ways.chance()
+    q_values = _discoveries(p_values)
+    reach = ways.reach(confidence=confidence, lift=lift) & (q_values <= false_discoveries)
+    kept = np.flatnonzero(reach)
+    sides = ways.sides(kept)
+    lifts = ways.measured(kept)["lift"].round(DIGITS)
+    keys = _keys(np.hstack([sides[:, 0], sides[:, 1]]))
+    place = np.lexsort([keys, -ways.n[kept], -lifts])
+    sides, kept = sides[place], kept[place]
+    texts = {name: _tuples(sides[:, k]) for k, name in enumerate(SIDES)}
+    chances = {"p_value": _rounded(p_values[kept]), "q_value": _rounded(q_values[kept])}
+    return pd.DataFrame(texts | ways.measured(kept) | chances)
 
 
 def confirmed(
@@ -446,15 +529,8 @@ def settled(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 def measure(counts: pd.DataFrame, baskets: int) -> pd.DataFrame:
     """`counts` of rules (`n`, `n_antecedent`, `n_consequent`) with the measures of each."""
-    n, a, b = (counts[name] for name in ("n", "n_antecedent", "n_consequent"))
-    misses = (a - n).where(a > n)
-    return counts.assign(
-        support=n / max(baskets, 1),
-        confidence=n / a.where(a > 0),
-        lift=n * baskets / (a * b).where(a * b > 0),
-        leverage=n / max(baskets, 1) - a * b / max(baskets, 1) ** 2,
-        conviction=(a * (baskets - b) / max(baskets, 1) / misses).fillna(np.inf),
-    )
+    values = (counts[name].to_numpy() for name in COUNTS)
+    return counts.assign(**_measured(*values, baskets))
 
 
 def chance(counts: pd.DataFrame, baskets: int) -> pd.Series:
@@ -465,7 +541,7 @@ def chance(counts: pd.DataFrame, baskets: int) -> pd.Series:
     """
     from crm import itemsets
 
-    n, a, b = (counts[name].to_numpy() for name in ("n", "n_antecedent", "n_consequent"))
+    n, a, b = (counts[name].to_numpy() for name in COUNTS)
     return pd.Series(itemsets.tails(n, a, b, baskets), counts.index, float)
 
 
@@ -477,12 +553,7 @@ def discoveries(p_values: pd.Series) -> pd.Series:
     >>> discoveries(pd.Series([0.01, 0.04, 0.03, 0.2])).round(4).tolist()
     [0.04, 0.0533, 0.0533, 0.2]
     """
-    order = np.argsort(p_values.to_numpy(), kind="stable")[::-1]
-    ranks = np.arange(len(p_values), 0, -1)
-    values = p_values.to_numpy()[order] * len(p_values) / np.maximum(ranks, 1)
-    least = np.empty(len(p_values))
-    least[order] = np.minimum.accumulate(values) if len(values) else values
-    return pd.Series(np.minimum(least, 1.0), p_values.index)
+    return pd.Series(_discoveries(p_values.to_numpy()), p_values.index)
 
 
 def facts(packs: dict[tuple[str, str], Baskets], goods: pd.DataFrame) -> dict:
@@ -750,28 +821,44 @@ def simplest(made: pd.DataFrame, *, improvement: float = 0.0) -> pd.DataFrame:
     A rule is needless if another, with the same consequent and only some of its products to go
     from, has a confidence that is not lower by more than `improvement`.
     """
-    best = dict(zip(zip(made["antecedent"], made["consequent"], strict=True), made["confidence"],
-                    strict=True))  # fmt: skip
+    from_, to = (_padded(made, [side]) for side in SIDES)
+    confidence, lengths = made["confidence"].to_numpy(), (from_ != NONE).sum(axis=1)
+    base = int(max(from_.max(initial=0), to.max(initial=0))) + 1
+    keys = _keys(np.hstack([from_, to]), base)
+    order = np.argsort(keys)
+    best = np.full(len(made), -np.inf)
+    for length in range(2, from_.shape[1] + 1):
+        rows = np.flatnonzero(lengths == length)
+        ways = chain.from_iterable(combinations(range(length), n) for n in range(1, length))
+        for way in ways:
+            wanted = np.full((len(rows), from_.shape[1]), NONE)
+            wanted[:, : len(way)] = from_[rows][:, way]
+            at, is_known = _found(keys, order, _keys(np.hstack([wanted, to[rows]]), base))
+            told = np.where(is_known, confidence[at], -np.inf)
+            best[rows] = np.maximum(best[rows], told)
+    return made[confidence > best + improvement].reset_index(drop=True)
 
-    def needless(rule) -> bool:
-        shorter = (part for size in range(1, len(rule.antecedent))
-                   for part in combinations(rule.antecedent, size))  # fmt: skip
-        known = [
-            best[part, rule.consequent] for part in shorter if (part, rule.consequent) in best
-        ]
-        return bool(known) and rule.confidence <= max(known) + improvement
 
-    kept = [not needless(rule) for rule in made.itertuples()]
-    return made[pd.Series(kept, made.index, bool)].reset_index(drop=True)
+def _found(
+    keys: np.ndarray, order: np.ndarray, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where wanted keys stand among `keys`, which `order` sorts, and whether they do."""
+    place = np.searchsorted(keys, wanted, sorter=order)
+    at = order[np.minimum(place, len(keys) - 1)]
+    return at, keys[at] == wanted
 
 
 def _padded(rules: pd.DataFrame, sides: list[str]) -> np.ndarray:
     """The items of some sides of each rule together, −1 behind shorter sets."""
-    rows = [sum(row, ()) for row in zip(*(rules[side] for side in sides), strict=True)]
-    width = max(map(len, rows), default=1)
-    return np.array([(*row, *[NONE] * (width - len(row))) for row in rows], np.int32).reshape(
-        len(rows), width
-    )
+    lengths = [np.fromiter(map(len, rules[side]), np.int64, len(rules)) for side in sides]
+    used = np.zeros(len(rules), np.int64)
+    made = np.full((len(rules), max(int(sum(lengths).max(initial=1)), 1)), NONE, np.int32)
+    for side, length in zip(sides, lengths, strict=True):
+        items = np.fromiter(chain.from_iterable(rules[side]), np.int32, int(length.sum()))
+        place = np.arange(len(items)) - np.repeat(np.cumsum(length) - length - used, length)
+        made[np.repeat(np.arange(len(rules)), length), place] = items
+        used += length
+    return made
 
 
 @cache
@@ -889,43 +976,53 @@ def _by_mlxtend(baskets: Baskets, least: int, longest: int, method: str) -> Item
     return itemsets.Itemsets(len(baskets), tuple(sets), tuple(counts))
 
 
-def _split(found: Itemsets, size: int, left: int) -> pd.DataFrame:
-    """Every way to part the sets of `size` + 1 items into `left` items and the rest."""
-    rows = found.sets[size]
-    parts = []
-    for way in combinations(range(size + 1), left):
-        rest = [place for place in range(size + 1) if place not in way]
-        from_, to = rows[:, list(way)], rows[:, rest]
-        counts = {"n": found.counts[size], "n_antecedent": _counts(found, from_),
-                  "n_consequent": _counts(found, to)}  # fmt: skip
-        parts.append(_rows(from_, to).assign(**counts))
-    return pd.concat(parts, ignore_index=True)
+def _measured(n: np.ndarray, a: np.ndarray, b: np.ndarray, baskets: int) -> dict[str, np.ndarray]:
+    """The measures of rules that stand in `n` baskets, with sides that stand in `a` and `b`."""
+    some = max(baskets, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = (
+            n / some,
+            np.where(a > 0, n / a, np.nan),
+            np.where(a * b > 0, n * baskets / (a * b), np.nan),
+            n / some - a * b / some**2,
+            np.where(a > n, a * (baskets - b) / some / (a - n), np.inf),
+        )
+    return dict(zip(MEASURES, values, strict=True))
 
 
-def _rows(from_: np.ndarray, to: np.ndarray) -> pd.DataFrame:
-    """Both sides of rules, an item number a column; shorter sides get no further columns."""
-    sides = zip(SIDES, (from_, to), strict=True)
-    return pd.DataFrame({f"{name}_{k}": side[:, k] for name, side in sides
-                         for k in range(side.shape[1])})  # fmt: skip
+def _rest(size: int, way: tuple[int, ...]) -> tuple[int, ...]:
+    """The places of a set of `size` + 1 items that are not in `way`."""
+    return tuple(place for place in range(size + 1) if place not in way)
 
 
-def _ordered(rules: pd.DataFrame) -> pd.DataFrame:
-    """The strongest lift first, then most baskets, then the item numbers, shorter sides first."""
-    numbers = [
-        name for name in rules.columns if name.rpartition("_")[0] in SIDES and name[-1].isdigit()
-    ]
-    keys = [rules[name].fillna(NONE).to_numpy() for name in sorted(numbers, reverse=True)]
-    place = np.lexsort([*keys, -rules["n"].to_numpy(), -rules["lift"].round(DIGITS).to_numpy()])
-    return rules.iloc[place].reset_index(drop=True)
+def _tuples(side: np.ndarray) -> np.ndarray:
+    """One side of each rule as a tuple of item numbers, without the −1 behind it."""
+    lengths = (side != NONE).sum(axis=1)
+    made = np.empty(len(side), object)
+    for length in np.unique(lengths).tolist():
+        rows = np.flatnonzero(lengths == length)
+        columns = (side[rows, k].tolist() for k in range(length))
+        made[rows] = np.fromiter(zip(*columns, strict=True), object, len(rows))
+    return made
 
 
-def _tuples(rules: pd.DataFrame, side: str) -> pd.Series:
-    """One side of each rule as a tuple of item numbers."""
-    columns = [name for name in rules.columns if name.rpartition("_")[0] == side]
-    table = rules[columns].fillna(NONE).astype("int64").to_numpy()
-    lengths = (table != NONE).sum(axis=1)  # what is missing stands behind
-    made = [tuple(row[:n]) for row, n in zip(table.tolist(), lengths.tolist(), strict=True)]
-    return pd.Series(made, rules.index, dtype=object)
+def _discoveries(p_values: np.ndarray) -> np.ndarray:
+    order = np.argsort(p_values)[::-1]  # which of equal ones is first makes no difference
+    ranks = np.arange(len(p_values), 0, -1)
+    least = np.empty(len(p_values))
+    least[order] = np.minimum.accumulate(p_values[order] * len(p_values) / ranks)
+    return np.minimum(least, 1.0)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Chances to `DIGITS` digits, each the number that is nearest to what would be printed."""
+    places = DIGITS - 1 - np.floor(np.log10(np.where(values > 0, values, 1.0))).astype(np.int64)
+    powers = np.array([float(f"1e{place}") for place in range(EXACT + 1)])
+    power = powers[np.minimum(places, EXACT)]
+    made = np.rint(values * power) / power  # both are exact, so that their quotient is nearest
+    for row in np.flatnonzero(places > EXACT).tolist():
+        made[row] = float(f"{values[row]:.{DIGITS}g}")
+    return made
 
 
 def _counts(found: Itemsets, rows: np.ndarray) -> np.ndarray:
@@ -935,12 +1032,15 @@ def _counts(found: Itemsets, rows: np.ndarray) -> np.ndarray:
     return counts[np.searchsorted(_keys(sets, base), _keys(rows, base))]
 
 
-def _keys(rows: np.ndarray, base: int) -> np.ndarray:
-    """One value for each row, in the order of the rows: a number, or bytes where none fits."""
-    width = rows.shape[1]
+def _keys(rows: np.ndarray, base: int = 0) -> np.ndarray:
+    """One value for each row, in the order of the rows: a number, or bytes where none fits.
+
+    Items lie from −1 to below `base`, of which 0 is the least that does.
+    """
+    width, base = rows.shape[1], (base or int(rows.max(initial=0)) + 1) + 1
     if base**width >= 1 << 63:
-        return np.ascontiguousarray(rows.astype(">i4")).view(f"S{4 * width}").ravel()
+        return np.ascontiguousarray(rows.astype(">i4") + 1).view(f"S{4 * width}").ravel()
     keys = np.zeros(len(rows), np.int64)
     for k in range(width):
-        keys = keys * base + rows[:, k]
+        keys = keys * base + (rows[:, k] + 1)
     return keys

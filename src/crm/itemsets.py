@@ -1,10 +1,12 @@
 """Frequent itemsets, exact and fast: which items stand together in many baskets.
 
-Items are numbered from the rarest to the commonest. For each item, in turn the rarest of a set,
-the baskets that hold it are read once to count its partners, and once more to count pairs of those
-partners that are frequent with it, in a square that is small since rare items have few frequent
-partners. No candidate is ever generated, so memory does not grow with the support asked for. Sets
-of more than three items are found the same way in the baskets of each item that leads a triple.
+Items are numbered from the rarest to the commonest, and each basket is put in that order. One pass
+over the baskets counts all pairs in a table. A second one counts, for each frequent pair, only the
+items behind it that are frequent with its first: triples that may be frequent. Both read baskets
+one after another, which a processor does many times faster than jumping between lists of baskets.
+Where the counts would not fit, they are made in several passes, so memory is bounded at any
+support. Sets of more than three items are found the same way in the baskets of each item that
+leads a triple.
 
 The loops are compiled by Numba, and what it compiled is kept beside the module. All of it is
 counting in whole numbers, so the result depends on neither processor nor number of threads.
@@ -13,19 +15,30 @@ counting in whole numbers, so the result depends on neither processor nor number
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from functools import partial
 
 import numba
 import numpy as np
 
-PARTS = 64  # of the items, for the threads; more parts, evener work
+CELLS = 1 << 24  # counts that are made in one pass over the baskets: 64 MiB
+BLOCK = 1 << 13  # baskets that are put in order together, in the cache of a processor
+BITS = 1 << 15  # baskets whose bits are compared together, for the same reason
+WORTH = 100_000  # items in baskets from which a further thread pays
 _compiled = numba.njit(nogil=True, cache=True)
 
 
 class ItemsetError(ValueError):
-    """The itemsets that a support asks for would not fit, or the support is none."""
+    """The itemsets that a support asks for would not fit, or the support is none.
+
+    `fits` is the number of baskets from which they would, 0 if that is not what is wrong.
+    """
+
+    def __init__(self, told: str, fits: int = 0) -> None:
+        super().__init__(told)
+        self.fits = fits
 
 
 @dataclass(frozen=True)
@@ -78,15 +91,15 @@ def mine(
     longest
         Items in a set at most.
     most
-        Sets that may be found; more would fill the memory.
+        Sets of two items and more that may be found; others would fill the memory.
     threads
         The result does not depend on it.
 
     Raises
     ------
     ItemsetError
-        More than `most` sets are frequent, with their number and the count that would fit; or
-        `least` or `longest` is below 1.
+        More than `most` sets are frequent, with their number and a count that would fit (the
+        least one, with three items at most); or `least` or `longest` is below 1.
 
     Examples
     --------
@@ -99,14 +112,12 @@ def mine(
         raise ItemsetError(f"least is {least}, longest {longest}; both must be at least 1")
     counts = np.bincount(baskets.items, minlength=baskets.kinds)
     kept = np.flatnonzero(counts >= least)
-    order = kept[np.argsort(counts[kept], kind="stable")]
-    rank = np.full(baskets.kinds, -1, np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
+    order = kept[np.argsort(counts[kept], kind="stable")].astype(np.int32)
     sets, found = [kept[:, None].astype(np.int32)], [counts[kept].astype(np.int64)]
     if longest > 1:
-        lists = _Lists.of(_packed(baskets.starts, baskets.items, rank), len(order))
-        for rows in _deeper(lists, least, longest, most - len(kept), threads):
-            named = np.sort(order.astype(np.int32)[rows[:, :-1]], axis=1)
+        lists = _Lists.of(baskets.starts, baskets.items, order, baskets.kinds, threads)
+        for rows in _fitting(lists, least, longest, most, threads):
+            named = np.sort(order[rows[:, :-1]], axis=1)
             place = np.lexsort(named.T[::-1])
             sets.append(named[place])
             found.append(rows[place, -1].astype(np.int64))
@@ -124,11 +135,13 @@ def count(baskets: Baskets, sets: np.ndarray) -> np.ndarray:
     >>> count(two, np.array([[0, 1], [1, -1]])).tolist()
     [1, 2]
     """
-    owner = np.repeat(np.arange(len(baskets), dtype=np.int32), np.diff(baskets.starts))
-    held = owner[np.argsort(baskets.items, kind="stable")]
-    start = np.zeros(baskets.kinds + 1, np.int64)
-    start[1:] = np.cumsum(np.bincount(baskets.items, minlength=baskets.kinds))
-    return _together(start, held, np.ascontiguousarray(sets, np.int32))
+    sets = np.ascontiguousarray(sets, np.int32)
+    used, place = np.unique(sets[sets >= 0], return_inverse=True)
+    column = np.full(baskets.kinds, -1, np.int32)
+    column[used] = np.arange(len(used), dtype=np.int32)
+    columns = np.full(sets.shape, -1, np.int32)
+    columns[sets >= 0] = place
+    return _together(baskets.starts, baskets.items, column, len(used), columns)
 
 
 def tails(n: np.ndarray, a: np.ndarray, b: np.ndarray, baskets: int) -> np.ndarray:
@@ -156,233 +169,321 @@ def warm() -> None:
 
 @dataclass(frozen=True)
 class _Lists:
-    """Baskets one after another, −1 behind each, and where in them each item stands."""
+    """Baskets with new numbers, in their order: `items[starts[b]:ends[b]]` are those of `b`.
 
+    Numbers run from 0 to `kinds` − 1. The last of `starts` is where nothing begins.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
     items: np.ndarray
-    start: np.ndarray
-    where: np.ndarray
+    kinds: int
 
     @classmethod
-    def of(cls, items: np.ndarray, kinds: int) -> _Lists:
-        return cls(items, *_index(items, kinds))
+    def of(
+        cls, starts: np.ndarray, items: np.ndarray, order: np.ndarray, kinds: int, threads: int
+    ) -> _Lists:
+        """Baskets of `kinds` items, without those that are not in `order`, which numbers them."""
+        rank = np.full(kinds, -1, np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        made = cls(starts, starts[:-1].copy(), np.empty(len(items), np.int32), len(order))
+        part = partial(_ordered, starts, items, rank, len(order), made.ends, made.items)
+        _shared(part, starts, threads)
+        return made
 
-    @property
-    def kinds(self) -> int:
-        return len(self.start) - 1
+    def counted(self, kernel: Callable, cells: int, threads: int, *given) -> np.ndarray:
+        """What a compiled loop counts in one pass; each thread counts for itself."""
+
+        def part(begin: int, stop: int) -> np.ndarray:
+            counts = np.zeros(cells, np.int32)
+            kernel(self.starts, self.ends, self.items, *given, counts, begin, stop)
+            return counts
+
+        together = max(1, min(threads, 2 * CELLS // max(cells, 1)))
+        counts, *others = _shared(part, self.starts, together)
+        for other in others:
+            counts += other
+        return counts
+
+
+@dataclass
+class _Found:
+    """Sets of two and of three items as long as there is room, and how many of each count."""
+
+    room: int
+    sizes: np.ndarray
+    totals: list[int] = field(default_factory=lambda: [0, 0])
+    sets: tuple[list[np.ndarray], ...] = field(default_factory=lambda: ([], []))
+
+    def add(self, *columns: np.ndarray) -> None:
+        """Sets, a column for each of their items and one for their counts."""
+        size = len(columns) - 3
+        self.totals[size] += len(columns[-1])
+        if sum(self.totals) <= self.room:
+            self.sets[size].append(np.column_stack(columns))
+        if len(columns[-1]):
+            more = np.bincount(columns[-1])
+            self.sizes[: len(more)] += more
+
+    def rows(self, items: int) -> np.ndarray:
+        """All sets of so many items, one a row."""
+        return np.concatenate([np.empty((0, items + 1), np.int32), *self.sets[items - 2]])
+
+    def check(self, least: int) -> None:
+        """Refuse more sets than there is room for, with the least count at which they fit."""
+        total, what = sum(self.totals), "two or three"
+        if self.totals[0] > self.room:
+            total, what = self.totals[0], "two alone"
+        if total <= self.room:
+            return
+        above = np.cumsum(self.sizes[::-1])[::-1]  # sets with at least so many baskets
+        raise ItemsetError(
+            f"{total:,} itemsets of {what} stand in at least {least:,} baskets, "
+            f"more than the {self.room:,} that there is room for",
+            int(np.argmax(above <= self.room)),
+        )
+
+
+def _shared(work: Callable, starts: np.ndarray, threads: int) -> list:
+    """What `work` returns for each part of the baskets, of which each thread has one."""
+    parts = max(1, min(threads, int(starts[-1]) // WORTH))
+    edges = np.searchsorted(starts, np.linspace(0, starts[-1], parts + 1)[1:-1])
+    edges = [0, *edges.tolist(), len(starts) - 1]
+    if parts == 1:
+        return [work(*edges)]
+    with ThreadPoolExecutor(parts) as pool:
+        return list(pool.map(work, edges[:-1], edges[1:]))
+
+
+def _fitting(lists: _Lists, least: int, longest: int, room: int, threads: int) -> list[np.ndarray]:
+    """What `_deeper` finds; if that is too much, it is tried from which count on it fits."""
+    try:
+        return _deeper(lists, least, longest, room, threads)
+    except ItemsetError as error:
+        told, fits = str(error), error.fits
+    try:
+        _fitting(lists, fits, longest, room, threads)
+    except ItemsetError as error:
+        fits = error.fits
+    raise ItemsetError(f"{told}; ask for at least {fits:,}", fits)
 
 
 def _deeper(lists: _Lists, least: int, longest: int, room: int, threads: int) -> list[np.ndarray]:
     """The frequent sets of 2, 3 … items, each length an array of item numbers and a count."""
-    both = _two_and_three(lists, least, longest, room, threads)
-    found = [both[both[:, 2] < 0][:, [0, 1, 3]]]
-    if longest > 2:
-        found.append(both[both[:, 2] >= 0])
-    if longest > 3:
-        room -= len(both)
-        for item in np.unique(found[1][:, 0]):
-            inner = _Lists.of(_behind(lists.items, lists.start, lists.where, item), lists.kinds)
-            for size, rows in enumerate(_deeper(inner, least, longest - 1, room, threads)[1:], 2):
-                led = np.column_stack([np.full(len(rows), item, rows.dtype), rows])
-                found += [led[:0]] * (size + 1 - len(found))
-                found[size] = np.concatenate([found[size], led])
-                room -= len(led)
+    found = _two_and_three(lists, least, longest, room, threads)
+    if longest < 4:
+        return found
+    room -= sum(map(len, found))
+    start, held = _holders(lists.starts, lists.ends, lists.items, lists.kinds)
+    for item in np.unique(found[1][:, 0]):
+        partners = found[0][found[0][:, 0] == item, 1]
+        behind = _behind(lists.starts, lists.ends, lists.items, start, held, item)
+        inner = _Lists.of(*behind, partners, lists.kinds, threads)
+        for size, rows in enumerate(_deeper(inner, least, longest - 1, room, threads)[1:], 2):
+            led = np.column_stack([np.full(len(rows), item), partners[rows[:, :-1]], rows[:, -1]])
+            found += [led[:0]] * (size + 1 - len(found))
+            found[size] = np.concatenate([found[size], led])
+            room -= len(led)
     return found
 
 
-def _two_and_three(lists: _Lists, least: int, longest: int, room: int, threads: int) -> np.ndarray:
-    """The frequent sets of 2 and 3 items as rows of three numbers and a count; −1 for none."""
-    edges = np.unique(np.linspace(0, lists.kinds, PARTS + 1).astype(np.int64))
-    spans = list(pairwise(edges))
-    none = np.zeros(1, np.int64)
-
-    def part(span):
-        return _mined(*_arrays(lists), least, *span, min(longest, 3), max(room, 0), none)
-
-    with ThreadPoolExecutor(threads) as pool:
-        made = list(pool.map(part, spans))
-    total = sum(number for _, number in made)
-    if total > room:
-        raise ItemsetError(_refusal(lists, least, longest, room, total))
-    return np.concatenate([rows for rows, _ in made]) if made else np.empty((0, 4), np.int32)
-
-
-def _refusal(lists: _Lists, least: int, longest: int, room: int, total: int) -> str:
-    """What is asked for, and the least count that would fit, counted in a second pass."""
-    largest = int(np.diff(lists.start).max(initial=0))
-    sizes = np.zeros(largest + 1, np.int64)
-    _mined(*_arrays(lists), least, 0, lists.kinds, min(longest, 3), 0, sizes)
-    above = np.cumsum(sizes[::-1])[::-1]  # sets with at least so many baskets
-    fits = int(np.argmax(above <= room)) if (above <= room).any() else largest + 1
-    return (
-        f"{total:,} itemsets of two or three stand in at least {least:,} baskets, "
-        f"more than the {max(room, 0):,} that there is room for; ask for at least {fits:,}"
-    )
+def _two_and_three(
+    lists: _Lists, least: int, longest: int, room: int, threads: int
+) -> list[np.ndarray]:
+    """The frequent sets of two items, and those of three unless `longest` is less."""
+    found = _Found(max(room, 0), np.zeros(len(lists.starts) + 1, np.int64))
+    for first, last in _spans(np.arange(lists.kinds + 1) * lists.kinds):
+        cells = (last - first) * lists.kinds
+        table = lists.counted(_count_pairs, cells, threads, lists.kinds, first, last)
+        frequent = np.flatnonzero(table >= least)
+        one, other = (side.astype(np.int32) for side in np.divmod(frequent, lists.kinds))
+        found.add(one + np.int32(first), other, table[frequent])
+        if longest > 2 and found.totals[0] <= found.room:  # of more, triples may be billions
+            table[:] = -1
+            table[frequent] = np.arange(len(frequent), dtype=np.int32)
+            _add_threes(found, lists, least, threads, (first, last), table, one, other)
+    found.check(least)
+    return [found.rows(items) for items in range(2, min(longest, 3) + 1)]
 
 
-def _arrays(lists: _Lists) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return lists.items, lists.start, lists.where
+def _add_threes(found, lists, least, threads, span, table, one, other) -> None:
+    """The frequent sets of three whose first item lies in a span, of its frequent pairs.
+
+    Pairs are numbered in their order, and `table` holds the number of each, −1 if it is not
+    frequent. A pair has a count for each pair behind it with the same first item.
+    """
+    first, last = span
+    begins = np.searchsorted(one, np.arange(last - first + 1))
+    widths = begins[one + 1] - np.arange(len(one)) - 1
+    offset = np.concatenate([[0], np.cumsum(widths)])
+    low = np.full(last - first, lists.kinds, np.int32)  # the first partner, if there are two
+    several = np.flatnonzero(np.diff(begins) > 1)
+    low[several] = other[begins[several]]
+    for begin, stop in _spans(offset):
+        cells = int(offset[stop] - offset[begin])
+        if not cells:
+            continue
+        shift = offset[begin:stop] - offset[begin] - np.arange(begin, stop) - 1
+        given = (lists.kinds, first, last, table, low, shift, begin)
+        counts = lists.counted(_count_threes, cells, threads, *given)
+        frequent = np.flatnonzero(counts >= least)
+        pair = np.searchsorted(offset[begin : stop + 1] - offset[begin], frequent, "right") - 1
+        next_ = frequent - shift[pair]
+        pair += begin
+        found.add(one[pair] + np.int32(first), other[pair], other[next_], counts[frequent])
+
+
+def _spans(offset: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Spans of what begins at each offset, of at most `CELLS` each, or of a single one."""
+    begin = 0
+    while begin < len(offset) - 1:
+        stop = int(np.searchsorted(offset, offset[begin] + CELLS, "right")) - 1
+        yield begin, max(stop, begin + 1)
+        begin = max(stop, begin + 1)
 
 
 @_compiled
-def _packed(starts, items, rank):
-    """The baskets with the new numbers of their items, in order, and −1 behind each."""
-    out = np.empty(len(items) + len(starts), np.int32)
-    end = 0
-    for basket in range(len(starts) - 1):
-        begin = end
-        for p in range(starts[basket], starts[basket + 1]):
+def _ordered(starts, items, rank, kinds, ends, out, begin, stop):
+    """The new numbers of items, in order, of a part of the baskets: counting sort by blocks.
+
+    `fill` tells where each number begins in `held`, its baskets, and at last where it ends.
+    """
+    fill = np.zeros(kinds + 1, np.int64)
+    held = np.empty(0, np.int64)
+    for first in range(begin, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        size = starts[last] - starts[first]
+        if len(held) < size:
+            held = np.empty(size, np.int64)
+        fill[:] = 0
+        for p in range(starts[first], starts[last]):
             if rank[items[p]] >= 0:
-                out[end] = rank[items[p]]
-                end += 1
-        out[begin:end].sort()
-        out[end] = -1
-        end += 1
-    return out[:end].copy()
+                fill[rank[items[p]] + 1] += 1
+        for item in range(kinds):
+            fill[item + 1] += fill[item]
+        for basket in range(first, last):
+            for p in range(starts[basket], starts[basket + 1]):
+                item = rank[items[p]]
+                if item >= 0:
+                    held[fill[item]] = basket
+                    fill[item] += 1
+        w = 0
+        for item in range(kinds):
+            while w < fill[item]:
+                out[ends[held[w]]] = item
+                ends[held[w]] += 1
+                w += 1
 
 
 @_compiled
-def _index(items, kinds):
-    """Where each item begins in `where`, which holds its places in `items`."""
+def _count_pairs(starts, ends, items, kinds, first, last, counts, begin, stop):
+    """Baskets of a part that hold each pair whose first item lies in a span."""
+    for basket in range(begin, stop):
+        p, end = starts[basket], ends[basket]
+        while p < end and items[p] < first:
+            p += 1
+        while p < end and items[p] < last:
+            row = (items[p] - first) * kinds
+            for q in range(p + 1, end):
+                counts[row + items[q]] += 1
+            p += 1
+
+
+@_compiled
+def _count_threes(
+    starts, ends, items, kinds, first, last, table, low, shift, pairs, counts, begin, stop
+):
+    """Baskets of a part that hold each triple: of pairs with one first item, two at a time."""
+    held = np.empty(kinds + 1, np.int32)
+    for basket in range(begin, stop):
+        p, end = starts[basket], ends[basket]
+        while p < end and items[p] < first:
+            p += 1
+        while p < end and items[p] < last:
+            row, lowest = (items[p] - first) * kinds, low[items[p] - first]
+            q, size = end - 1, 0
+            while items[q] >= lowest:
+                held[size] = table[row + items[q]]
+                size += held[size] >= 0  # without a branch, which no processor could foresee
+                q -= 1
+            for x in range(1, size):
+                pair = held[x] - pairs
+                if 0 <= pair < len(shift):
+                    for y in range(x):
+                        counts[shift[pair] + held[y]] += 1
+            p += 1
+
+
+@_compiled
+def _holders(starts, ends, items, kinds):
+    """Where each item begins in `held`, which holds the baskets with it, in order."""
     start = np.zeros(kinds + 1, np.int64)
-    for item in items:
-        if item >= 0:
-            start[item + 1] += 1
+    for basket in range(len(ends)):
+        for p in range(starts[basket], ends[basket]):
+            start[items[p] + 1] += 1
     for item in range(kinds):
         start[item + 1] += start[item]
     fill = start[:-1].copy()
-    where = np.empty(start[kinds], np.int64)
-    for place, item in enumerate(items):
-        if item >= 0:
-            where[fill[item]] = place
-            fill[item] += 1
-    return start, where
+    held = np.empty(start[kinds], np.int32)
+    for basket in range(len(ends)):
+        for p in range(starts[basket], ends[basket]):
+            held[fill[items[p]]] = basket
+            fill[items[p]] += 1
+    return start, held
 
 
 @_compiled
-def _behind(items, start, where, item):
-    """What stands behind an item in each basket that holds it, −1 behind each."""
-    size = 0
-    for w in range(start[item], start[item + 1]):
-        p = where[w] + 1
-        while items[p] >= 0:
+def _behind(starts, ends, items, start, held, item):
+    """What stands behind an item in each basket that holds it: where each begins, and items."""
+    owners = held[start[item] : start[item + 1]]
+    begins = np.zeros(len(owners) + 1, np.int64)
+    for number, basket in enumerate(owners):
+        p = starts[basket]
+        while items[p] != item:
             p += 1
-        size += p - where[w]
-    out = np.empty(size, np.int32)
-    end = 0
-    for w in range(start[item], start[item + 1]):
-        p = where[w] + 1
-        while items[p] >= 0:
-            out[end] = items[p]
-            end += 1
-            p += 1
-        out[end] = -1
-        end += 1
-    return out
+        begins[number + 1] = begins[number] + ends[basket] - p - 1
+    out = np.empty(begins[-1], np.int32)
+    for number, basket in enumerate(owners):
+        size = begins[number + 1] - begins[number]
+        out[begins[number] : begins[number + 1]] = items[ends[basket] - size : ends[basket]]
+    return begins, out
 
 
 @_compiled
-def _mined(items, start, where, least, first, last, longest, room, sizes):
-    """Sets of 2 and 3 whose first item lies in a span: the first `room` of them, and how many.
-
-    `sizes`, if it is longer than one, is filled with the number of sets of each count.
-    """
-    kinds = len(start) - 1
-    count = np.zeros(kinds, np.int32)
-    local = np.full(kinds, -1, np.int32)
-    names, held = np.empty(kinds, np.int32), np.empty(kinds, np.int32)
-    square = np.zeros(1, np.int32)
-    rows = np.empty((256, 4), np.int32)
-    found = 0
-    for item in range(first, last):
-        for w in range(start[item], start[item + 1]):
-            p = where[w] + 1
-            while items[p] >= 0:
-                count[items[p]] += 1
-                p += 1
-        side = 0
-        for other in range(item + 1, kinds):
-            if count[other] >= least:
-                local[other] = side
-                names[side] = other
-                side += 1
-                if found < room:
-                    if found == len(rows):
-                        rows = _doubled(rows)
-                    rows[found, 0], rows[found, 1] = item, other
-                    rows[found, 2], rows[found, 3] = -1, count[other]
-                if len(sizes) > 1:
-                    sizes[count[other]] += 1
-                found += 1
-            count[other] = 0
-        if longest > 2 and side > 1:
-            if len(square) < side * side:
-                square = np.zeros(side * side, np.int32)
-            for w in range(start[item], start[item + 1]):
-                p = where[w] + 1
-                size = 0
-                while items[p] >= 0:
-                    place = local[items[p]]
-                    if place >= 0:
-                        held[size] = place
-                        size += 1
-                    p += 1
-                for x in range(size - 1):
-                    row = held[x] * side
-                    for y in range(x + 1, size):
-                        square[row + held[y]] += 1
-            for x in range(side - 1):
-                for y in range(x + 1, side):
-                    together = square[x * side + y]
-                    if together >= least:
-                        if found < room:
-                            if found == len(rows):
-                                rows = _doubled(rows)
-                            rows[found, 0], rows[found, 1] = item, names[x]
-                            rows[found, 2], rows[found, 3] = names[y], together
-                        if len(sizes) > 1:
-                            sizes[together] += 1
-                        found += 1
-                    square[x * side + y] = 0
-        for x in range(side):
-            local[names[x]] = -1
-    return rows[: min(found, room)].copy(), found
-
-
-@_compiled
-def _doubled(rows):
-    more = np.empty((2 * len(rows), rows.shape[1]), rows.dtype)
-    more[: len(rows)] = rows
-    return more
-
-
-@_compiled
-def _together(start, held, sets):
-    """How many baskets hold all items of each row: their sorted lists, walked side by side."""
+def _together(starts, items, column, used, sets):
+    """How many baskets hold all items of each row: a column of bits an item, 64 baskets a word."""
     counts = np.zeros(len(sets), np.int64)
-    width = sets.shape[1]
-    at = np.zeros(width, np.int64)
-    for row in range(len(sets)):
-        size = 0
-        while size < width and sets[row, size] >= 0:
-            at[size] = start[sets[row, size]]
-            size += 1
-        basket, agree = -1, 0
-        k = 0
-        while size > 0:
-            end = start[sets[row, k] + 1]
-            while at[k] < end and held[at[k]] < basket:
-                at[k] += 1
-            if at[k] == end:
-                break
-            if held[at[k]] == basket:
-                agree += 1
-            else:
-                basket, agree = held[at[k]], 1
-            if agree == size:
-                counts[row] += 1
-                basket, agree = basket + 1, 0
-            k = (k + 1) % size
+    bits = np.empty((used, BITS // 64), np.uint64)
+    for first in range(0, len(starts) - 1, BITS):
+        last = min(first + BITS, len(starts) - 1)
+        bits[:] = 0
+        for basket in range(first, last):
+            word, bit = (basket - first) >> 6, np.uint64(1) << np.uint64((basket - first) & 63)
+            for p in range(starts[basket], starts[basket + 1]):
+                if column[items[p]] >= 0:
+                    bits[column[items[p]], word] |= bit
+        words = (last - first + 63) >> 6
+        both = np.empty(words, np.uint64)
+        for row in range(len(sets)):
+            if sets[row, 0] < 0:
+                continue
+            both[:] = bits[sets[row, 0], :words]
+            for k in range(1, sets.shape[1]):
+                if sets[row, k] >= 0:
+                    both &= bits[sets[row, k], :words]
+            for word in range(words):
+                counts[row] += _ones(both[word])
     return counts
+
+
+@_compiled
+def _ones(word):
+    """The number of ones in a word, in the steps that compilers know as one instruction."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    fours = np.uint64(0x3333333333333333)
+    word = (word & fours) + ((word >> np.uint64(2)) & fours)
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @_compiled
