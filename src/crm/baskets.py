@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from crm.chance import discoveries
 from crm.tables import lookup
 
 if TYPE_CHECKING:
@@ -307,22 +308,6 @@ def chance(counts: pd.DataFrame, baskets: int) -> pd.Series:
 
     n, a, b = (counts[name].to_numpy() for name in ("n", "n_antecedent", "n_consequent"))
     return pd.Series(itemsets.tails(n, a, b, baskets), counts.index, float)
-
-
-def discoveries(p_values: pd.Series) -> pd.Series:
-    """The q-value of each p-value: the least rate of false discoveries at which it is one.
-
-    Examples
-    --------
-    >>> discoveries(pd.Series([0.01, 0.04, 0.03, 0.2])).round(4).tolist()
-    [0.04, 0.0533, 0.0533, 0.2]
-    """
-    order = np.argsort(p_values.to_numpy(), kind="stable")[::-1]
-    ranks = np.arange(len(p_values), 0, -1)
-    values = p_values.to_numpy()[order] * len(p_values) / np.maximum(ranks, 1)
-    least = np.empty(len(p_values))
-    least[order] = np.minimum.accumulate(values) if len(values) else values
-    return pd.Series(np.minimum(least, 1.0), p_values.index)
 
 
 def facts(packs: dict[tuple[str, str], Baskets], goods: pd.DataFrame) -> dict:

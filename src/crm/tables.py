@@ -111,6 +111,7 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
     *("registration", "consent", "lead", "visit", "use", "touchpoint", "campaign"),
     *("order", "return", "interaction", "ticket", "survey", "review"),
 )
+CROSS_SELLING = ("follows", "bought together")  # where a rule behind an offer comes from (ASC-08)
 LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
@@ -1198,6 +1199,56 @@ _ALL = [
             _c("earlier", "string", "name of the group one window earlier; quiet if none"),
         ),
         needs="profiling",
+    ),
+    Table(
+        "features/followups",
+        "one rule: who bought A comes back for B within some days",
+        "marketing",
+        "offers after a purchase, and bundles over time (ASC-04)",
+        ("antecedent_code", "consequent_code"),
+        (
+            _c("antecedent", "string", "name of the product that is bought first"),
+            _c("consequent", "string", "name of the product that follows"),
+            _c("antecedent_code", "string", "code of the first"),
+            _c("consequent_code", "string", "code of the second"),
+            _c("buyers", "int", "customers who bought the first and had the days to come back"),
+            _c("followed", "int", "those who bought the second within the days"),
+            _c("rate", "float", "their share: the follow-on rate"),
+            _c("before_rate", "float", "share who bought the second in as many days before"),
+            _c("usual_rate", "float", "share of all days of a purchase that the second follows"),
+            _c("n", "int", "those who came back, of starts in the first part of the window"),
+            _c("n_antecedent", "int", "starts in the first part of the window"),
+            _c("lift", "float", "rate ÷ usual rate, in the first part"),
+            _c("p_value", "float", "Fisher's exact test, one side, in the first part"),
+            _c("q_value", "float", "the same, for the rate of false discoveries"),
+            _c("order_q", "float", "that it comes after and not before, as the rate above"),
+            _c("is_in_order", "bool", "the second comes after the first more than before"),
+            _c("later_buyers", "int", "starts in the rest of the window"),
+            _c("later_n", "int", "those who came back, of these"),
+            _c("later_rate", "float", "rate in the rest of the window"),
+            _c("later_lift", "float", "lift in the rest of the window"),
+            _c("holds", "bool", "it reaches the floors there, too (ASC-12)"),
+        ),
+    ),
+    Table(
+        "features/crosssell",
+        "one product to offer to one customer who bought another lately",
+        "marketing",
+        "offers after a purchase (ASC-08)",
+        ("customer_id", "rank"),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("rank", "int", "1 is offered first"),
+            _c("product_id", "string", "code of the product to offer"),
+            _c("product_name", "string", "its name"),
+            _c("bought_id", "string", "code of the product that was bought"),
+            _c("bought_on", "date", "day of its last purchase"),
+            _c("reason", "string", "where the rule comes from", codes=CROSS_SELLING),
+            _c("rate", "float", "share of buyers of the first who buy the second"),
+            _c("added", "float", "that share, less what is usual without the first"),
+            _c("value", "float", "usual price of the product to offer", unit="money"),
+        ),
+        needs="marketing",
     ),
 ]
 

@@ -98,6 +98,12 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "is_stable": "All stable",
     "followed_share": "So often",
     "later_share": "Later",
+    "before_share": "As many days before",
+    "follow_share": "Days after",
+    "usual_share": "After any purchase",
+    "rate_share": "Of its buyers",
+    "whole_share": "Of the whole group",
+    "all_share": "Of buyers in all groups",
 }
 
 FORMS = {  # column id: its form, where name and type do not tell
@@ -120,6 +126,9 @@ FORMS = {  # column id: its form, where name and type do not tell
             "kept_sales",
             "profit",
             "silent_spend",
+            "usual_price",
+            "order_from",
+            "reduction",
         ),
         "money",
     ),
