@@ -1250,6 +1250,32 @@ _ALL = [
         ),
         needs="marketing",
     ),
+    Table(
+        "features/preferences",
+        "one category, or product, that a group likes more than all others do",
+        "marketing",
+        "what to show to which group, and where a market is open (CLU-16, CLU-17)",
+        ("group", "thing"),
+        (
+            _c("group", "string", "group by behaviour, as in features/clusters"),
+            _c("thing", "string", "category; product where the source has no categories"),
+            _c("buyers", "int", "customers of the group who bought anything in the window"),
+            _c("customers", "int", "those of them who bought the thing"),
+            _c("share", "float", "their share"),
+            _c("low", "float", "least that the true share may be, in 95 of 100 cases"),
+            _c("high", "float", "most that it may be"),
+            _c("others_share", "float", "the share among the buyers of all other groups"),
+            _c("times_others", "float", "share ÷ share of the others"),
+            _c("choice", "float", "the same of all pairs of customer and thing"),
+            _c("p_value", "float", "the larger of two exact tests, of customers and of pairs"),
+            _c("q_value", "float", "the same, for the rate of false discoveries"),
+            _c("usual_spend", "float", "median spend of who bought it", unit="money"),
+            _c("is_chance", "bool", "most of the group do not buy it yet"),
+            _c("not_yet", "int", "buyers of the group who do not; 0 if it is no chance"),
+            _c("estimate", "float", "what a part of them would spend", unit="money"),
+            _c("at_most", "float", "what all of them would spend", unit="money"),
+        ),
+    ),
 ]
 
 for _table in _RECORDS:
