@@ -112,6 +112,9 @@ MOMENTS = (  # what can happen between a customer and the company (C360-10)
     *("order", "return", "interaction", "ticket", "survey", "review"),
 )
 CROSS_SELLING = ("follows", "bought together")  # where a rule behind an offer comes from (ASC-08)
+LOOKALIKE_OFFERS = (  # to businesses, to who has not bought, to who bought once
+    "industry solution white paper", "newcomer coupon", "a reason for a second purchase",
+)  # fmt: skip
 LINKS = ("own key", "decision", "same name and contact", "probability")  # C360-02
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
 
@@ -1275,6 +1278,21 @@ _ALL = [
             _c("estimate", "float", "what a part of them would spend", unit="money"),
             _c("at_most", "float", "what all of them would spend", unit="money"),
         ),
+    ),
+    Table(
+        "features/lookalikes",
+        "one customer with no purchase, or one, who is like the best customers",
+        "marketing",
+        "whom to win first (CLU-15)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("rank", "int", "1 is most like the best"),
+            _c("score", "float", "sum of the weights of what the customer shares with the best"),
+            _c("reasons", "string", "these traits, the strongest first, joined by ;"),
+            _c("offer", "string", "what to send", codes=LOOKALIKE_OFFERS),
+        ),
+        needs="marketing",
     ),
 ]
 
