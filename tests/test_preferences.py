@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import count
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from crm.tables import check, empty
 AS_OF = date(2023, 10, 31)
 GROUP = "low order value, high frequency"
 OFFER = "满200减30"
+_numbers = count()
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def con():
 
 def members(con, rows):
     frame = pd.DataFrame(rows, columns=["customer_id", "kind", "group"])
-    return engine.lift(con, frame, f"members_{abs(hash(tuple(rows)))}")
+    return engine.lift(con, frame, f"members_{next(_numbers)}")
 
 
 # --- what they like

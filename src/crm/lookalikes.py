@@ -247,8 +247,8 @@ def answer(found: dict) -> str:
     if not found["is_sound"]:
         return (
             "**What the best share does not find new ones**: among {later} buyer[s] who "
-            "registered later, those most like the best were of high value {lift:num} times as often as any, "
-            "which luck explains as well. So there is no list."
+            "registered later, those most like the best were of high value {lift:num} times as "
+            "often as any, which luck explains as well. So there is no list."
         )
     return (
         "**{listed} prospect[s] [is|are] like our best customers.** Put to the test on {later} "
@@ -276,8 +276,8 @@ def marketing_note(found: dict) -> str:
         return (
             "**Marketing: write to the {listed} prospect[s] of the list, from the top**: to who "
             "has not bought with a newcomer coupon, to who bought once with a reason for the "
-            "second purchase, to businesses with the white paper on their industry (行业解决方案白皮书). "
-            "Leave a part without a message, to see what it does."
+            "second purchase, to businesses with the white paper on their industry "
+            "(行业解决方案白皮书). Leave a part without a message, to see what it does."
         )
     return (
         "**Marketing: write to the {listed} prospect[s] of the list, from the top.** {newcomers} "

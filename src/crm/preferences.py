@@ -415,6 +415,8 @@ def drawn_title(found: dict) -> str:
 
 def things_note(found: dict) -> str:
     """What stands for what people like."""
+    if not found["things"]:
+        return "Nothing was bought in the window."
     if found["by_category"]:
         return "Preferences are told by category: {things} of them in {groups} group[s]."
     return (
