@@ -251,7 +251,7 @@ def test_a_group_is_named_without_the_number_of_a_second_one():
 
 def offers(con, bought, rows, together=(), **options):
     made, items, may = bought(rows, silent=options.pop("silent", ()))
-    follow = pd.DataFrame([(*AB, 0.6, 3.0)], columns=[*followups.CODES, "rate", "lift"])
+    follow = pd.DataFrame([(*AB, 0.6, 0.2)], columns=[*followups.CODES, "rate", "usual_rate"])
     text = "unit antecedent_code consequent_code confidence lift holds\n" + "\n".join(together)
     rules = literal(con, "features/association_rules", text)
     table = followups.offers(made, engine.lift(con, follow, "follow"), rules, items, may,
@@ -297,6 +297,43 @@ def test_the_bundle_has_steps_at_multiples_of_the_usual_order():
     assert followups.steps(rules, GOODS, {"group_value": None}, as_of=AS_OF).empty
     with pytest.raises(followups.FollowupError, match="1 steps and off 3"):
         followups.steps(rules, GOODS, {"group_value": 1.0}, as_of=AS_OF, times=[1.0])
+
+
+def test_group_2_is_told_with_its_buyers_and_the_whole_group_unless_they_are_few():
+    rules = ruled((60, 100), (20, 50))
+    cells = pd.DataFrame([(*AB, "behaviour", followups.GROUP, 50, 30)],
+                         columns=[*followups.CODES, "kind", "group", "buyers", "followed"])  # fmt: skip
+    ids = [f"c{n:02d}" for n in range(60)]
+    members = pd.DataFrame({"customer_id": ids, "kind": "behaviour", "group": followups.GROUP})
+    clusters = pd.DataFrame({"customer_id": ids, "orders": 2, "order_value": 80.0})
+    may = pd.DataFrame({"customer_id": ids, "purpose": "marketing",
+                        "allowed": [n < 9 for n in range(60)]})  # fmt: skip
+    told = followups.group_facts(cells, members, clusters, may, rules)
+    assert (told["group_rate"], told["group_whole"], told["group_may"]) == (0.6, 0.5, 9)
+    assert (told["group_from"], told["group_value"]) == ("Apple", 80.0)
+    few = followups.group_facts(cells.assign(followed=47), members, clusters, may, rules)
+    assert few["group_rate"] is None  # three did not come back
+    assert followups.group_note(few).startswith("Of the group that buys little and often, too few")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"rules": 0, "hold": 0, "in_order": 0, "best_from": ""}, "none of {pairs}"),
+        ({"rules": 9, "hold": 0, "in_order": 0, "best_from": ""}, "for long"),
+        ({"rules": 9, "hold": 3, "in_order": 0, "best_from": ""}, "none in one order"),
+        ({"rules": 9, "hold": 3, "in_order": 1, "best_from": ""}, "hardly anybody"),
+        ({"rules": 9, "hold": 3, "in_order": 1, "best_from": "Apple"}, "{best_rate:pct}"),
+    ],
+)
+def test_the_page_says_what_there_is_and_no_more(found, said):
+    assert said in followups.answer(found)
+
+
+def test_offers_to_a_handful_are_not_told_on_the_page():
+    row = {"offers": 6, "offered": 4, "from_follow": 6, "from_together": 0}
+    assert followups.few_offered(row, least=5) == dict.fromkeys(row, 0)
+    assert followups.few_offered(row, least=4) == row
 
 
 # --- the demo

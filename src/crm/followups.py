@@ -349,11 +349,11 @@ def offers(
     last = held.group_by("customer_id", antecedent_code=_.product_id).agg(bought_on=_.day.max())
     last = last.filter(_.bought_on > since)
     pairs = together.filter(_.unit == "customer", _.holds)
-    pairs = pairs.select(*CODES, rate=_.confidence, lift=_.lift)
+    pairs = pairs.select(*CODES, rate=_.confidence, usual=_.confidence / _.lift)
+    own = follow.select(*CODES, rate=_.rate, usual=_.usual_rate)
+    columns = ["customer_id", *CODES, "bought_on", "rate", "usual", "reason"]
     made = [last.inner_join(some, "antecedent_code").mutate(reason=ibis.literal(reason))
-            for some, reason in ((follow.select(*CODES, "rate", "lift"), REASONS[0]),
-                                 (pairs, REASONS[1]))]  # fmt: skip
-    columns = ["customer_id", *CODES, "bought_on", "rate", "lift", "reason"]
+            for some, reason in zip((own, pairs), REASONS, strict=True)]  # fmt: skip
     every = made[0].select(columns).union(made[1].select(columns))
     has = held.select(customer="customer_id", product="product_id", day="day")
     every = every.anti_join(has, [
@@ -362,7 +362,7 @@ def offers(
         (has.day >= every.bought_on) | (every.reason == REASONS[1]),
     ])  # fmt: skip
     every = every.inner_join(goods, every.consequent_code == goods.product_id)
-    every = every.mutate(added=(_.rate - _.rate / _.lift).round(6)).filter(_.added > 0)
+    every = every.mutate(added=(_.rate - _.usual).round(6)).filter(_.added > 0)
     return _best(every, most)
 
 
