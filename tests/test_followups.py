@@ -301,8 +301,8 @@ def test_the_bundle_has_steps_at_multiples_of_the_usual_order():
 
 def test_group_2_is_told_with_its_buyers_and_the_whole_group_unless_they_are_few():
     rules = ruled((60, 100), (20, 50))
-    cells = pd.DataFrame([(*AB, "behaviour", followups.GROUP, 50, 30)],
-                         columns=[*followups.CODES, "kind", "group", "buyers", "followed"])  # fmt: skip
+    names = [*followups.CODES, "kind", "group", "buyers", "followed"]
+    cells = pd.DataFrame([(*AB, "behaviour", followups.GROUP, 50, 30)], columns=names)
     ids = [f"c{n:02d}" for n in range(60)]
     members = pd.DataFrame({"customer_id": ids, "kind": "behaviour", "group": followups.GROUP})
     clusters = pd.DataFrame({"customer_id": ids, "orders": 2, "order_value": 80.0})
