@@ -20,7 +20,7 @@ from crm.tables import check, lookup
 
 AS_OF = date(2023, 10, 31)
 E7 = [{0, 1}] * 6 + [{0}] * 4 + [{1}] * 3 + [{2}] * 7  # 10 bought A, 6 of them B, 3 more B alone
-FLOORS = {"confidence": 0.3, "lift": 1.0}
+FLOORS = {"confidence": 0.3, "lift": 1.0, "count": 5}
 ANY = {"confidence": 0.0, "lift": 0.0, "false_discoveries": 1.0}
 ITEMS = "line order_id customer_id product_id ordered_at amount\n"
 PRODUCTS = "product_id product_name category is_product\n" + "\n".join(
@@ -224,6 +224,8 @@ def test_a_rule_has_to_hold_in_later_baskets():
     same = analysis.confirmed(made, baskets(E7), **FLOORS)
     one = rule(same, (0,), (1,))
     assert (one["later_n"], one["later_confidence"], one["holds"]) == (6, 0.6, True)
+    few = analysis.confirmed(made, baskets([{0, 1}] * 4 + [{2}] * 4), **FLOORS)
+    assert rule(few, (0,), (1,))[["later_confidence", "holds"]].tolist() == [1.0, False]
     apart = analysis.confirmed(made, baskets([{0}] * 9 + [{1}] * 9), **FLOORS)
     assert not apart["holds"].any()
     none = analysis.confirmed(made, baskets([]), **FLOORS)

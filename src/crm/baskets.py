@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from crm.chance import discoveries
 from crm.tables import lookup
 
 if TYPE_CHECKING:
@@ -93,7 +94,11 @@ class Ways:
         return is_sure & (self.n * self.found.baskets >= np.round(lift * self.a * self.b, 6))
 
     def chance(self) -> np.ndarray:
-        """The p-value of each way (see `chance`), which the other way round is the same."""
+        """The p-value of each way: Fisher's exact test, one-sided (Fisher 1935).
+
+        How likely as many baskets of the antecedent would hold the consequent if those that do
+        were drawn from all; the other way round it is the same.
+        """
         from crm import itemsets
 
         known: dict[tuple[int, tuple[int, ...]], np.ndarray] = {}
@@ -316,7 +321,7 @@ def rules(
     """
     ways = Ways.of(found)
     p_values = ways.chance()
-    q_values = _discoveries(p_values)
+    q_values = discoveries(pd.Series(p_values)).to_numpy()
     reach = ways.reach(confidence=confidence, lift=lift) & (q_values <= false_discoveries)
     kept = np.flatnonzero(reach)
     sides = ways.sides(kept)
@@ -330,12 +335,13 @@ def rules(
 
 
 def confirmed(
-    rules: pd.DataFrame, later: Baskets, *, confidence: float, lift: float
+    rules: pd.DataFrame, later: Baskets, *, confidence: float, lift: float, count: int
 ) -> pd.DataFrame:
     """`rules` with what became of them in `later` baskets: does each hold? (ASC-12)
 
-    `holds` where the later confidence and lift reach the floors of `rules`, too; the later lift
-    must lie above 1 at any floor, since at 1 the products know nothing of each other.
+    `holds` where later count, confidence and lift reach the floors of `mine` and `rules`, too;
+    the later lift must lie above 1 at any floor, since at 1 the products know nothing of each
+    other.
     """
     from crm import itemsets
 
@@ -344,6 +350,7 @@ def confirmed(
     counts = pd.DataFrame({"n": n, "n_antecedent": a, "n_consequent": b}, rules.index)
     then = measure(counts, len(later))
     holds = (then["confidence"] >= confidence) & (then["lift"] >= lift) & (then["lift"] > 1)
+    holds &= then["n"] >= count
     return rules.assign(
         later_n=then["n"], later_confidence=then["confidence"], later_lift=then["lift"],
         holds=holds,
@@ -531,29 +538,6 @@ def measure(counts: pd.DataFrame, baskets: int) -> pd.DataFrame:
     """`counts` of rules (`n`, `n_antecedent`, `n_consequent`) with the measures of each."""
     values = (counts[name].to_numpy() for name in COUNTS)
     return counts.assign(**_measured(*values, baskets))
-
-
-def chance(counts: pd.DataFrame, baskets: int) -> pd.Series:
-    """The p-value of each rule: Fisher's exact test, one-sided (Fisher 1935).
-
-    How likely `n` or more of the `n_antecedent` baskets would hold the consequent if the
-    `n_consequent` that do were drawn from all baskets.
-    """
-    from crm import itemsets
-
-    n, a, b = (counts[name].to_numpy() for name in COUNTS)
-    return pd.Series(itemsets.tails(n, a, b, baskets), counts.index, float)
-
-
-def discoveries(p_values: pd.Series) -> pd.Series:
-    """The q-value of each p-value: the least rate of false discoveries at which it is one.
-
-    Examples
-    --------
-    >>> discoveries(pd.Series([0.01, 0.04, 0.03, 0.2])).round(4).tolist()
-    [0.04, 0.0533, 0.0533, 0.2]
-    """
-    return pd.Series(_discoveries(p_values.to_numpy()), p_values.index)
 
 
 def facts(packs: dict[tuple[str, str], Baskets], goods: pd.DataFrame) -> dict:
@@ -1004,14 +988,6 @@ def _tuples(side: np.ndarray) -> np.ndarray:
         columns = (side[rows, k].tolist() for k in range(length))
         made[rows] = np.fromiter(zip(*columns, strict=True), object, len(rows))
     return made
-
-
-def _discoveries(p_values: np.ndarray) -> np.ndarray:
-    order = np.argsort(p_values)[::-1]  # which of equal ones is first makes no difference
-    ranks = np.arange(len(p_values), 0, -1)
-    least = np.empty(len(p_values))
-    least[order] = np.minimum.accumulate(p_values[order] * len(p_values) / ranks)
-    return np.minimum(least, 1.0)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from crm import disclosure, wording
+from crm.chance import discoveries
 from crm.tables import HELD, lookup
 
 if TYPE_CHECKING:
@@ -325,7 +326,7 @@ def rules(
     floor = max(int(np.ceil(round(support * len(held), 9))), count, least, 1)
     found = itemsets.mine(held, least=floor, longest=longest)
     made = weighed(_padded(found.sets, longest), held, results, bands)
-    made = made.assign(q_value=_discoveries(made["p_value"]))
+    made = made.assign(q_value=discoveries(made["p_value"]))
     enough = (made["n"] >= floor) & (made["n"] >= np.round(confidence * made["n_antecedent"], 9))
     more = enough & (made["alike_lift"] >= max(lift, 1)) & (made["alike_lift"] > 1)
     kept = made[more & (made["q_value"] <= false_discoveries)]
@@ -707,13 +708,6 @@ def _tail(n: np.ndarray, expected: np.ndarray, spread: np.ndarray) -> np.ndarray
 
     steps = (n - expected - 0.5) / np.sqrt(np.where(spread > 0, spread, 1.0))
     return np.where(spread > 0, ndtr(-steps), 1.0)
-
-
-def _discoveries(p_values: pd.Series) -> np.ndarray:
-    """The least rate of false discoveries at which each of the p-values is one."""
-    from scipy.stats import false_discovery_control
-
-    return false_discovery_control(p_values) if len(p_values) else p_values.to_numpy()
 
 
 def _is_new(rule, counts: dict, improvement: float, least: int) -> bool:

@@ -116,6 +116,10 @@ HELD = ("yes", "no", "too few", "not looked at")  # of a rule, at another time
 RELATIONS = ("complement", "substitute", "in turn")  # ASC-07
 GOODS_OF = ("variants", "different goods")  # what a rule goes between
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
+CROSS_SELLING = ("follows", "bought together")  # where a rule behind an offer comes from (ASC-08)
+LOOKALIKE_OFFERS = (  # to businesses, to who has not bought, to who bought once
+    "industry solution white paper", "newcomer coupon", "a reason for a second purchase",
+)  # fmt: skip
 NO_MOVE = "none"  # no purchase at either date, or no history
 MOVES = ("moved up", "stayed", "moved down", "began to buy", NO_MOVE)  # RFM-17
 NO_PERSONA = "none"
@@ -1340,6 +1344,97 @@ _ALL = [
             _c("spend_group", "string", "group by spend in the window"),
         ),
         needs="analysis",
+    ),
+    Table(
+        "features/followups",
+        "one rule: who bought A comes back for B within some days",
+        "marketing",
+        "offers after a purchase, and bundles over time (ASC-04)",
+        ("antecedent_code", "consequent_code"),
+        (
+            _c("antecedent", "string", "name of the product that is bought first"),
+            _c("consequent", "string", "name of the product that follows"),
+            _c("antecedent_code", "string", "code of the first"),
+            _c("consequent_code", "string", "code of the second"),
+            _c("buyers", "int", "customers who bought the first and had the days to come back"),
+            _c("followed", "int", "those who bought the second within the days"),
+            _c("rate", "float", "their share: the follow-on rate"),
+            _c("before_rate", "float", "share who bought the second in as many days before"),
+            _c("usual_rate", "float", "share of all days of a purchase that the second follows"),
+            _c("n", "int", "those who came back, of starts in the first part of the window"),
+            _c("n_antecedent", "int", "starts in the first part of the window"),
+            _c("lift", "float", "rate ÷ usual rate, in the first part"),
+            _c("p_value", "float", "Fisher's exact test, one side, in the first part"),
+            _c("q_value", "float", "the same, for the rate of false discoveries"),
+            _c("order_q", "float", "that it comes after and not before, as the rate above"),
+            _c("is_in_order", "bool", "the second comes after the first more than before"),
+            _c("later_buyers", "int", "starts in the rest of the window"),
+            _c("later_n", "int", "those who came back, of these"),
+            _c("later_rate", "float", "rate in the rest of the window"),
+            _c("later_lift", "float", "lift in the rest of the window"),
+            _c("holds", "bool", "it reaches the floors there, too (ASC-12)"),
+        ),
+    ),
+    Table(
+        "features/crosssell",
+        "one product to offer to one customer who bought another lately",
+        "marketing",
+        "offers after a purchase (ASC-08)",
+        ("customer_id", "rank"),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("rank", "int", "1 is offered first"),
+            _c("product_id", "string", "code of the product to offer"),
+            _c("product_name", "string", "its name"),
+            _c("bought_id", "string", "code of the product that was bought"),
+            _c("bought_on", "date", "day of its last purchase"),
+            _c("reason", "string", "where the rule comes from", codes=CROSS_SELLING),
+            _c("rate", "float", "share of buyers of the first who buy the second"),
+            _c("added", "float", "that share, less what is usual without the first"),
+            _c("value", "float", "usual price of the product to offer", unit="money"),
+        ),
+        needs="marketing",
+    ),
+    Table(
+        "features/preferences",
+        "one category, or product, that a group likes more than all others do",
+        "marketing",
+        "what to show to which group, and where a market is open (CLU-16, CLU-17)",
+        ("group", "thing"),
+        (
+            _c("group", "string", "group by behaviour, as in features/clusters"),
+            _c("thing", "string", "category; product where the source has no categories"),
+            _c("buyers", "int", "customers of the group who bought anything in the window"),
+            _c("customers", "int", "those of them who bought the thing"),
+            _c("share", "float", "their share"),
+            _c("low", "float", "least that the true share may be, in 95 of 100 cases"),
+            _c("high", "float", "most that it may be"),
+            _c("others_share", "float", "the share among the buyers of all other groups"),
+            _c("times_others", "float", "share ÷ share of the others"),
+            _c("choice", "float", "the same of all pairs of customer and thing"),
+            _c("p_value", "float", "the larger of two exact tests, of customers and of pairs"),
+            _c("q_value", "float", "the same, for the rate of false discoveries"),
+            _c("usual_spend", "float", "median spend of who bought it", unit="money"),
+            _c("is_chance", "bool", "most of the group do not buy it yet"),
+            _c("not_yet", "int", "buyers of the group who do not; 0 if it is no chance"),
+            _c("estimate", "float", "what a part of them would spend", unit="money"),
+            _c("at_most", "float", "what all of them would spend", unit="money"),
+        ),
+    ),
+    Table(
+        "features/lookalikes",
+        "one customer with no purchase, or one, who is like the best customers",
+        "marketing",
+        "whom to win first (CLU-15)",
+        ("customer_id",),
+        (
+            _c("customer_id", "string", "pseudonym of the customer"),
+            _c("rank", "int", "1 is most like the best"),
+            _c("score", "float", "sum of the weights of what the customer shares with the best"),
+            _c("reasons", "string", "these traits, the strongest first, joined by ;"),
+            _c("offer", "string", "what to send", codes=LOOKALIKE_OFFERS),
+        ),
+        needs="marketing",
     ),
 ]
 
