@@ -32,6 +32,7 @@ bench: setup ## measure speed and memory against named peers
 	@python benchmarks/profiles.py
 	@python benchmarks/identity.py
 	@python benchmarks/baskets.py
+	@python benchmarks/clusters.py
 
 nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmarks at full size
 	@CRM_NIGHTLY=1 crm test
@@ -42,6 +43,7 @@ nightly: setup ## what is too slow for CI: tests with lines of 200 MB, benchmark
 	@python benchmarks/profiles.py --check
 	@python benchmarks/identity.py --check
 	@python benchmarks/baskets.py --small --check
+	@python benchmarks/clusters.py --check
 
 publish: run ## copy the site to DIR=…
 	@crm publish $(or $(DIR),$(error say where to: make publish DIR=folder))

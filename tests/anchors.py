@@ -94,6 +94,10 @@ WORKED = [
     Anchor("E7, support", 0.30, SHARE, lambda d: d.rule["support"], "E7"),
     Anchor("E7, confidence", 0.60, SHARE, lambda d: d.rule["confidence"], "E7"),
     Anchor("E7, lift", 1.3333, SHARE, lambda d: d.rule["lift"], "E7"),
+    Anchor("E8, follow-on rate", 0.60, SHARE, lambda d: d.followed, "E8"),
+    Anchor("E10, customers", 0.15, SHARE, lambda d: d.best["customer_share"], "E10"),
+    Anchor("E10, spend", 0.45, SHARE, lambda d: d.best["spend_share"], "E10"),
+    Anchor("E12, response", 0.65, SHARE, lambda d: d.answered, "E12"),
 ]  # fmt: skip
 
 
@@ -211,6 +215,9 @@ def worked(_data: Path) -> SimpleNamespace:
     """The worked examples that are built from a few rows or drawn from seeds."""
     import test_baskets
     import test_clusters
+    import test_followups
+    import test_preferences
+    import test_rfm
 
     rules = baskets.rules(itemsets.mine(test_baskets.baskets(test_baskets.E7), least=1),
                           confidence=0.0, lift=0.0, false_discoveries=1.0)  # fmt: skip
@@ -221,7 +228,14 @@ def worked(_data: Path) -> SimpleNamespace:
         return [float((test_clusters.grouped(rows, seed=seed)["cluster"] == true).mean())
                 for (rows, true), seed in drawn]  # fmt: skip
 
-    return SimpleNamespace(rule=rule, groups=groups(1), noisy=groups(3))
+    con = engine.connect()
+    followed, buyers = test_followups.counting(con, test_followups.e8())
+    return SimpleNamespace(
+        rule=rule, groups=groups(1), noisy=groups(3),
+        followed=followed["first"] / buyers["first"],
+        best=test_rfm.e10().loc["high value"],
+        answered=test_preferences.e12(con)["answered_share"],
+    )  # fmt: skip
 
 
 ANCHORS = {  # folder of the data set: what its figures share, its figures

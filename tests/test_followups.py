@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from random import Random
 
 import pandas as pd
@@ -35,40 +36,40 @@ def permits(con, ids, refused=(), silent=()):
     return literal(con, "features/permits", "customer_id purpose allowed\n" + "\n".join(rows))
 
 
+def buying(con, rows, returns="", **options):
+    """Purchases of (customer, product, day), products looked at and permits."""
+    text = ITEMS + "\n".join(
+        f"{n} o{n} {who} {what} {day} 10 10" for n, (who, what, day) in enumerate(rows)
+    )
+    may = permits(con, sorted({row[0] for row in rows}), **options)
+    made = followups.purchases(
+        literal(con, "tables/order_items", text),
+        literal(con, "tables/returns", "reverses_line returned_at\n" + returns),
+        products := literal(con, "tables/products", PRODUCTS),
+        may,
+        as_of=AS_OF,
+    )
+    return made, followups.goods(made, products, as_of=AS_OF, buyers=1), may
+
+
+def counting(con, rows, **options):
+    """Of A and then B, by part: followers, and decided buyers of A."""
+    made, items, _ = buying(con, rows, **options)
+    starts = followups.starts(made, items, as_of=AS_OF, split=SPLIT)
+    pairs = found(con, followups.counted(starts, made, items))
+    followed = {row[2]: row[3] for row in pairs if row[:2] == ("A", "B")}
+    buyers = {row[1]: row[2] for row in found(con, followups.buyers(starts)) if row[0] == "A"}
+    return followed, buyers
+
+
 @pytest.fixture
 def bought(con):
-    """Purchases of (customer, product, day), products looked at and permits."""
-
-    def _bought(rows, returns="", **options):
-        text = ITEMS + "\n".join(
-            f"{n} o{n} {who} {what} {day} 10 10" for n, (who, what, day) in enumerate(rows)
-        )
-        may = permits(con, sorted({row[0] for row in rows}), **options)
-        made = followups.purchases(
-            literal(con, "tables/order_items", text),
-            literal(con, "tables/returns", "reverses_line returned_at\n" + returns),
-            products := literal(con, "tables/products", PRODUCTS),
-            may,
-            as_of=AS_OF,
-        )
-        return made, followups.goods(made, products, as_of=AS_OF, buyers=1), may
-
-    return _bought
+    return partial(buying, con)
 
 
 @pytest.fixture
-def counts(con, bought):
-    """Of A and then B, by part: followers, and decided buyers of A."""
-
-    def _counts(rows, **options):
-        made, items, _ = bought(rows, **options)
-        starts = followups.starts(made, items, as_of=AS_OF, split=SPLIT)
-        pairs = found(con, followups.counted(starts, made, items))
-        followed = {row[2]: row[3] for row in pairs if row[:2] == ("A", "B")}
-        buyers = {row[1]: row[2] for row in found(con, followups.buyers(starts)) if row[0] == "A"}
-        return followed, buyers
-
-    return _counts
+def counts(con):
+    return partial(counting, con)
 
 
 def e8():

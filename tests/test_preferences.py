@@ -133,11 +133,16 @@ def invited(con, rows, who):
     )  # fmt: skip
 
 
-def test_the_worked_example_e12(con):
+def e12(con) -> pd.Series:
+    """The answer of 20 customers of group 2 who were invited, of whom 13 used the offer."""
     rows = [f"K c{n} treated 2023-10-09 - {'2023-10-12' if n < 13 else '-'}" for n in range(20)]
     who = members(con, [(f"c{n}", "behaviour", GROUP) for n in range(20)])
-    made = preferences.responses(engine.frame(con, invited(con, rows, who)), kind="behaviour")
-    row = made.iloc[0]
+    answers = engine.frame(con, invited(con, rows, who))
+    return preferences.responses(answers, kind="behaviour").iloc[0]
+
+
+def test_the_worked_example_e12(con):
+    row = e12(con)
     assert (row["offer"], row["group"], row["contacted"]) == (OFFER, GROUP, 20)
     assert row["answered_share"] == row["used_share"] == 0.65
     assert [round(row[end], 3) for end in ("low_share", "high_share")] == [0.433, 0.819]

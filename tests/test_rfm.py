@@ -425,10 +425,15 @@ def test_a_holiday_without_a_date_or_a_factor_is_refused(row):
 # --- summaries (RFM-11, RFM-12)
 
 
-def test_fifteen_of_a_hundred_customers_bring_45_percent_of_spend():
-    tiers = rfm.tier(scored([(85, 85, 85)] * 15 + [(50, 50, 50)] * 85))  # E10
+def e10() -> pd.DataFrame:
+    """The tiers of 15 customers who spend 3,000 each and of 85 who spend 55,000 together."""
+    tiers = rfm.tier(scored([(85, 85, 85)] * 15 + [(50, 50, 50)] * 85))
     tiers["spend"] = [3000.0] * 15 + [600.0] * 84 + [4600.0]
-    summary = rfm.summarise(tiers.sample(frac=1, random_state=1)).set_index("tier")
+    return rfm.summarise(tiers.sample(frac=1, random_state=1)).set_index("tier")
+
+
+def test_fifteen_of_a_hundred_customers_bring_45_percent_of_spend():
+    summary = e10()
     assert summary.loc["high value", ["customers", "spend"]].tolist() == [15, 45_000]
     assert summary.loc["high value", "customer_share"] == pytest.approx(0.15)
     assert summary.loc["high value", "spend_share"] == pytest.approx(0.45)

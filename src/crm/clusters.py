@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from crm import disclosure, kmeans, wording
-from crm.tables import TIERS, lookup
+from crm.tables import GROUPS, TIERS, lookup
 
 if TYPE_CHECKING:
     import ibis
@@ -34,11 +34,6 @@ ACTIVE = 0.75  # quantile of interactions from which a group counts as active (Q
 DIGITS = 9  # of logarithms, whose last bit differs between processors
 MAIN = 0.5  # share of a group from which a tag is named in its description
 RIVAL = 4_000  # customers at most that the rival groups: it needs all distances
-GROUPS = (  # by the value of one order, since many small ones may well bring most of the sales
-    "high order value, low frequency",  # 高消费低频次
-    "low order value, high frequency",  # 低消费高频次
-    "active, not converted",  # 活跃互动未转化
-)
 QUIET = "quiet"
 SHOWN = {"sales": "kept_sales"}  # as it is called where all lines cancelled whole are left out
 ADVICE = {  # CLU-08, CLU-11, CLU-12, E2: what a group asks of marketing and of product

@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 
 from crm import chance, disclosure
-from crm.tables import lookup
+from crm.tables import GROUPS, lookup
 
 if TYPE_CHECKING:
     import ibis
 
-GROUP = "low order value, high frequency"  # group 2, 低消费高频次 (CLU-03)
+GROUP = GROUPS[1]  # group 2: buys little and often (CLU-03)
 PARTS = ("first", "later", "open")  # of the starts; open ones are not decided yet
 SURE = 0.05  # rate of false discoveries up to which B comes after A more than before
 REASONS = ("follows", "bought together")  # where an offer comes from (ASC-08)

@@ -116,6 +116,11 @@ HELD = ("yes", "no", "too few", "not looked at")  # of a rule, at another time
 RELATIONS = ("complement", "substitute", "in turn")  # ASC-07
 GOODS_OF = ("variants", "different goods")  # what a rule goes between
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
+GROUPS = (  # CLU-02…04; by the value of one order, since many small ones may bring most of the sales
+    "high order value, low frequency",  # 高消费低频次
+    "low order value, high frequency",  # 低消费高频次
+    "active, not converted",  # 活跃互动未转化
+)
 CROSS_SELLING = ("follows", "bought together")  # where a rule behind an offer comes from (ASC-08)
 LOOKALIKE_OFFERS = (  # to businesses, to who has not bought, to who bought once
     "industry solution white paper", "newcomer coupon", "a reason for a second purchase",
