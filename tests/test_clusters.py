@@ -136,19 +136,22 @@ def test_the_three_groups_of_e6_are_found_whole(seed):
     assert (grouped(frame, seed=seed)["cluster"] == true).all()
 
 
-BASE = behaviour((900, 1, 0), (100, 9, 0), (0, 0, 20), (0, 0, 4))  # buyers: mean 500 and 5
+BASE = behaviour((500, 1, 0), (500, 9, 0), (0, 0, 20), (0, 0, 4))  # buyers: mean 500 and 5
 
 
 @pytest.mark.parametrize(
     ("centre", "name"),
     [
-        ((500, 4.9, 0), GROUPS[0]),  # at the mean is high
-        ((499.9, 5, 0), GROUPS[1]),
-        ((500, 5, 0), "other: high order value, high frequency"),
-        ((499.9, 4.9, 0), "other: low order value, low frequency"),
+        ((550, 4.5, 0), GROUPS[0]),  # a tenth above and below
+        ((450, 5.5, 0), GROUPS[1]),
+        ((550, 5.5, 0), "other: high order value, high frequency"),
+        ((450, 4.5, 0), "other: low order value, low frequency"),
+        ((549.9, 5.4, 0), "other: usual order value, usual frequency"),
+        ((450.1, 4.5, 0), "other: usual order value, low frequency"),
+        ((550, 4.6, 0), "other: high order value, usual frequency"),
         ((0, 0.49, 8), GROUPS[2]),  # the upper quartile of 0, 0, 20 and 4
         ((0, 0.49, 7.9), "other: little activity"),
-        ((0, 0.5, 8), "other: low order value, low frequency"),
+        ((0, 0.5, 8), "other: low order value, low frequency"),  # who bought, even if rarely
     ],
 )
 def test_a_name_follows_from_the_centre_at_its_limits(centre, name):
@@ -194,7 +197,7 @@ def test_groups_of_an_earlier_date_take_the_names_of_the_nearest_centres():
 
 def test_one_customer_is_one_group():
     found = grouped(behaviour((50, 2, 1)))
-    assert found["cluster"].tolist() == ["other: high order value, high frequency"]
+    assert found["cluster"].tolist() == ["other: usual order value, usual frequency"]
     assert found["distance"].tolist() == [0]
 
 
@@ -256,7 +259,9 @@ def test_moves_count_customers_and_money_and_small_cells_are_hidden():
     assert shown["customers"].tolist() == [6, 6, 2, 6]
     assert shown["kept_sales"].tolist() == [60, 60, 20, 60]
     assert clusters.migration(every, least=5)["customers"].isna().sum() >= 2
-    assert clusters.moved(every)["stayed_share"] == 12 / 20
+    found = clusters.moved(every)
+    assert found["stayed_share"] == 12 / 20
+    assert found["chance_share"] == pytest.approx(0.6 * 0.4 + 0.4 * 0.6)
 
 
 def test_the_profile_of_a_group_is_size_means_money_churn_and_main_tier():
@@ -298,8 +303,9 @@ def test_a_group_is_asked_only_by_those_who_may_be_addressed_and_are_not_of_high
 
 
 def test_every_name_has_advice_numbered_ones_too():
-    values, often = (500, 499), (5, 4)
+    values, often = (900, 500, 100), (9, 5, 1)
     names = clusters.named(behaviour(*[(v, o, 0) for v in values for o in often]), BASE)
+    assert len({*names}) == 9
     for name in [*names, *GROUPS, QUIET, f"{GROUPS[0]} 2", "other: little activity"]:
         assert clusters._plain(name) in clusters.ADVICE
 

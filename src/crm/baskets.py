@@ -363,10 +363,10 @@ def named(
     """`rules` as in `features/association_rules`: codes and names in place of numbers.
 
     Codes of several products are joined by a bar, names by a plus sign. The suggestion (ASC-06) is
-    a *bundle* where each side leads to the other, *offer* where one does, and *show nearby* where
-    none of the two leads surely. `between` says whether a rule joins variants. `crowded` is what
-    `crowding` says of the baskets: of complements the lift exceeds that of any two products in
-    baskets of these sizes, too.
+    a *bundle* where each side leads to the other, *offer* where one does, *show nearby* where none
+    of the two leads surely, and *none* where any two products meet as often. `between` says
+    whether a rule joins variants. `crowded` is what `crowding` says of the baskets: of complements
+    the lift exceeds that of any two products in baskets of these sizes, too.
     """
     texts = {}
     for side in SIDES:
@@ -379,8 +379,9 @@ def named(
     pairs = zip(rules["consequent"], rules["antecedent"], strict=True)
     mirrored = np.array([pair in both for pair in pairs], bool)
     leads = rules["confidence"].to_numpy() >= SURE
-    advice = np.select([mirrored, leads], ["bundle", "offer"], "show nearby")
     relation = np.where(rules["lift"] >= COMPLEMENT * max(crowded, 1), "complement", "none")
+    ways = [relation == "none", mirrored, leads]
+    advice = np.select(ways, ["none", "bundle", "offer"], "show nearby")
     made = made.assign(suggestion=advice, relation=relation, between=_between(rules, goods))
     made[["conviction"]] = made[["conviction"]].replace(np.inf, np.nan)
     return made[lookup("features/association_rules").names]
@@ -484,12 +485,15 @@ def missed(rules: pd.DataFrame, packs: list[Baskets]) -> pd.Series:
 
 
 def candidates(made: pd.DataFrame, missed: pd.Series) -> pd.DataFrame:
-    """One bundle that could be offered: a rule of `named` that holds and leads to one product."""
+    """One bundle that could be offered: a rule of `named` that holds and leads to one product.
+
+    Only complements: what meets no oftener than any two products do gains nothing from a bundle.
+    """
     is_one = ~made["consequent_code"].str.contains("|", regex=False)
     names = ["antecedent", "consequent", "antecedent_code", "consequent_code", "between",
              "confidence", "later_confidence", "lift"]  # fmt: skip
     texts = dict.fromkeys(names[:5], "str")
-    kept = made["holds"] & is_one & (missed > 0)
+    kept = made["holds"] & is_one & (missed > 0) & (made["relation"] == "complement")
     return made.loc[kept, names].assign(missed=missed[kept]).astype(texts)
 
 
@@ -549,23 +553,23 @@ def facts(packs: dict[tuple[str, str], Baskets], goods: pd.DataFrame) -> dict:
 def rule_facts(made: pd.DataFrame, unit: str) -> dict:
     """Metrics of the rules between baskets of one unit: how many, how many hold, the strongest.
 
-    The strongest is the one with most lift of those that hold between different goods; of those
-    between variants only if there is no other.
+    The strongest is the one that `shown` begins with: the surest way round of the products with
+    most lift, of those that hold between different goods if there are any.
     """
     sure = made[made["holds"]]
     apart = sure[sure["between"] == DIFFERENT]
-    first = next((some.iloc[0] for some in (apart, sure) if len(some)), None)
+    first = next(iter(shown(sure).itertuples()), None)
     return {
         f"{unit}_different": len(apart),
         f"{unit}_variants": len(sure) - len(apart),
         f"{unit}_rules": len(made),
         f"{unit}_hold": len(sure),
         f"{unit}_hold_share": len(sure) / len(made) if len(made) else 0.0,
-        f"{unit}_from": "" if first is None else first["antecedent"],
-        f"{unit}_to": "" if first is None else first["consequent"],
-        f"{unit}_confidence": 0.0 if first is None else float(first["confidence"]),
-        f"{unit}_later": 0.0 if first is None else float(first["later_confidence"]),
-        f"{unit}_lift": 0.0 if first is None else float(first["lift"]),
+        f"{unit}_from": "" if first is None else first.who_bought,
+        f"{unit}_to": "" if first is None else first.also_bought,
+        f"{unit}_confidence": 0.0 if first is None else float(first.followed_share),
+        f"{unit}_later": 0.0 if first is None else float(first.later_share),
+        f"{unit}_lift": 0.0 if first is None else float(first.times_chance),
     }
 
 
@@ -785,7 +789,8 @@ def marketing_note(found: dict) -> str:
     return (
         "**Marketing: offer the second to who bought the first.** Of the customers who bought "
         "*{customer_from:text}*, {customer_confidence:pct} also bought *{customer_to:text}*; "
-        "{customer_hold} such rule[s] held among customers later, too."
+        "{customer_hold} of {customer_rules} such rule[s] held among customers later, too; the "
+        "others are not to be used."
     )
 
 

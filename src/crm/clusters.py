@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FEATURES = ("order_value", "orders", "interactions")  # E6
 NEAR_NONE = 0.5  # purchases of the median customer below which a group has near none (CLU-04)
+CLEAR = 0.1  # of the mean: a centre nearer to it is neither high nor low, but usual
 ACTIVE = 0.75  # quantile of interactions from which a group counts as active (Q-39)
 DIGITS = 9  # of logarithms, whose last bit differs between processors
 MAIN = 0.5  # share of a group from which a tag is named in its description
@@ -52,6 +53,26 @@ ADVICE = {  # CLU-08, CLU-11, CLU-12, E2: what a group asks of marketing and of 
     "other: high order value, high frequency": (
         "a named contact, early access to novelties",
         "ask them first what is missing",
+    ),
+    "other: usual order value, high frequency": (
+        "points and early access, no discounts",
+        "ask them first what is missing",
+    ),
+    "other: high order value, usual frequency": (
+        "a reason to come once more",
+        "ask them first what is missing",
+    ),
+    "other: usual order value, usual frequency": (
+        "nothing of its own",
+        "nothing of its own",
+    ),
+    "other: low order value, usual frequency": (
+        "good-value bundles that make an order larger",
+        "nothing of its own",
+    ),
+    "other: usual order value, low frequency": (
+        "a reason for a second purchase: what others bought along",
+        "nothing of its own",
     ),
     "other: low order value, low frequency": (
         "a reason for a second purchase: what others bought along",
@@ -181,8 +202,15 @@ def group(points: np.ndarray, *, k: int = 3, seed: int) -> Groups:
 
 
 def centres(behaviour: pd.DataFrame, groups: Groups) -> pd.DataFrame:
-    """One group: customers, the mean of each feature, and the median of purchases."""
-    means = behaviour[[*FEATURES]].astype(float).groupby(groups.labels).mean()
+    """One group: customers, the mean of each feature, and the median of purchases.
+
+    The order value is the mean of orders, not of customers: sales ÷ purchases of the group.
+    """
+    rows = behaviour[[*FEATURES]].astype(float)
+    rows = rows.assign(paid=rows["order_value"] * rows["orders"])
+    means = rows.groupby(groups.labels).mean()
+    means["order_value"] = (means["paid"] / means["orders"].where(means["orders"] > 0)).fillna(0)
+    means = means.drop(columns="paid")
     sizes = np.bincount(groups.labels, minlength=len(groups.centres))
     usual = behaviour["orders"].astype(float).groupby(groups.labels).median()
     means = means.assign(usual_orders=usual).reindex(range(len(groups.centres)))
@@ -192,8 +220,9 @@ def centres(behaviour: pd.DataFrame, groups: Groups) -> pd.DataFrame:
 def named(centres: pd.DataFrame, behaviour: pd.DataFrame, *, quiet: int = 0) -> list[str]:
     """The name of each group by the rules for centres (CLU-02…05).
 
-    High and low are told from the mean of those who bought in the window; not converted is a
-    group whose median customer bought nothing, active a centre at or above the upper quartile of
+    High is a tenth or more above the mean of all orders (order value) or of all who bought in the
+    window (frequency), low as much below, and usual what lies between. Not converted is a group
+    whose median customer bought nothing, active a centre at or above the upper quartile of
     interactions of all, the `quiet` ones included (Q-39). Of several groups with one name, all
     but the first by order value carry a number.
 
@@ -205,8 +234,9 @@ def named(centres: pd.DataFrame, behaviour: pd.DataFrame, *, quiet: int = 0) -> 
     ['high order value, low frequency', 'low order value, high frequency', 'active, not converted']
     """
     buyers = behaviour[behaviour["orders"] > 0]
-    value, often = (float(buyers[name].mean()) if len(buyers) else 0.0
-                    for name in ("order_value", "orders"))  # fmt: skip
+    placed = float(buyers["orders"].sum())
+    paid = (buyers["order_value"].astype(float) * buyers["orders"]).sum()
+    value, often = float(paid) / max(placed, 1), placed / max(len(buyers), 1)
     every = np.append(behaviour["interactions"].to_numpy(float), np.zeros(quiet))
     active = float(np.quantile(every, ACTIVE)) if len(every) else 0.0
     names = [_name(row, value, often, active) for row in centres.itertuples()]
@@ -223,13 +253,16 @@ def _name(centre, value: float, often: float, active: float) -> str:
     if centre.usual_orders < NEAR_NONE:
         is_active = active > 0 and centre.interactions >= active
         return GROUPS[2] if is_active else "other: little activity"
-    is_dear, is_frequent = centre.order_value >= value, centre.orders >= often
-    if is_dear and not is_frequent:
-        return GROUPS[0]
-    if is_frequent and not is_dear:
-        return GROUPS[1]
-    both = "high" if is_dear else "low"
-    return f"other: {both} order value, {both} frequency"
+    sizes = _level(centre.order_value, value), _level(centre.orders, often)
+    name = f"{sizes[0]} order value, {sizes[1]} frequency"
+    return name if name in GROUPS else f"other: {name}"
+
+
+def _level(value: float, mean: float) -> str:
+    """High, low or usual, beside a mean."""
+    if value >= round(mean * (1 + CLEAR), DIGITS):
+        return "high"
+    return "low" if value <= round(mean * (1 - CLEAR), DIGITS) else "usual"
 
 
 def assigned(behaviour: pd.DataFrame, points: np.ndarray, groups: Groups, names: list[str]):
@@ -352,6 +385,7 @@ def moved(every: pd.DataFrame) -> dict:
     return {
         "both_dates": len(both),
         "stayed_share": float(stayed.mean()) if len(both) else 0.0,
+        "chance_share": _by_chance(both["earlier"], both["cluster"]),
         "moved_rand": round(float(rand), DIGITS),
         "woken": int(((every["earlier"] == QUIET) & (every["cluster"] != QUIET)).sum()),
         "fell_quiet": int(((every["earlier"] != QUIET) & (every["cluster"] == QUIET)).sum()),
@@ -362,6 +396,12 @@ def firmness(scans: list[Scan], names: list[str]) -> dict[str, float]:
     """How much of each named group comes back when customers are drawn anew (Jaccard)."""
     ours = next((one for one in scans if one.k == len(names)), None)
     return {} if ours is None else dict(zip(names, ours.jaccard.tolist(), strict=True))
+
+
+def _by_chance(then: pd.Series, now: pd.Series) -> float:
+    """The share that would be in one group at both dates if groups were dealt out by lot."""
+    shares = [each.value_counts(normalize=True) for each in (then, now)]
+    return float(shares[0].mul(shares[1], fill_value=0).sum()) if len(now) else 0.0
 
 
 def profile(
@@ -387,12 +427,13 @@ def profile(
     wide = wide.merge(tiers[["customer_id", "tier"]], "left", "customer_id")
     wide = wide.assign(churned=wide["customer_type"] == "churned")
     rows = wide.groupby("cluster").agg(
-        customers=("customer_id", "size"), order_value=("order_value", "mean"),
+        customers=("customer_id", "size"), placed=("orders", "sum"),
         orders=("orders", "mean"), interactions=("interactions", "mean"),
         sales=("sales", "sum"), churned_share=("churned", "mean"),
         main_tier=("tier", lambda values: _commonest(values)),
     ).reset_index()  # fmt: skip
-    rows = rows.assign(customer_share=rows["customers"] / max(len(wide), 1),
+    rows = rows.assign(order_value=rows["sales"].astype(float) / rows["placed"].clip(lower=1),
+                       customer_share=rows["customers"] / max(len(wide), 1),
                        sales_share=_of(rows["sales"]),
                        jaccard=rows["cluster"].map(firm).astype(float))  # fmt: skip
     order = ["cluster", "customers", "customer_share", "order_value", "orders", "interactions",
@@ -458,7 +499,8 @@ def scan_facts(scans: list[Scan], groups: Groups) -> dict:
     k = len(groups.centres)
     ours = next((one for one in scans if one.k == k), None)
     best = kmeans.advised(scans)
-    widest = max((one for one in scans if one.k > 1), key=lambda one: one.silhouette, default=None)
+    apart = [one for one in scans if one.k > 1]
+    widest = max(apart, key=lambda one: (round(one.silhouette, 2), -one.k), default=None)
     return {
         "k": k,
         "advised_k": 0 if best is None else best.k,
@@ -503,7 +545,7 @@ def group_facts(
             short: size,
             f"{short}_may": disclosure.few(int((is_in & is_open).sum()), least),
             f"{short}_orders": float(part["orders"].mean()) if size else None,
-            f"{short}_value": float(buys["order_value"].mean()) if size and len(buys) else None,
+            f"{short}_value": _each_order(buys) if size and len(buys) else None,
             f"{short}_interactions": float(part["interactions"].mean()) if size else None,
         }
     return made | _best(every, least) | {"outliers": int(every["is_outlier"].sum())}
@@ -557,7 +599,7 @@ def scan_title(found: dict) -> str:
     """The finding of the chart of the scan."""
     if found["widest_k"] < 2:
         return "There is nothing to part"
-    return "Groups lie furthest apart when there are {widest_k} of them"
+    return "No number of groups lies further apart than {widest_k}"
 
 
 def scan_note(found: dict) -> str:
@@ -573,14 +615,20 @@ def scan_note(found: dict) -> str:
             "The scan advises {advised_k} group[s], the most that were tried: customers shade "
             "into one another, so take as many groups as somebody looks after."
         )
+    if found["advised_k"] < found["k"]:
+        return (
+            "The scan advises {advised_k} group[s] and finds no gap that parts more. The further "
+            "ones, which params.yaml asks for, cut through customers who shade into one another: "
+            "useful to act on, but no discovery."
+        )
     return "The scan advises {advised_k} group[s]."
 
 
 def firm_note(found: dict) -> str:
     """How much of the groups of this page comes back when customers are drawn anew."""
     return (
-        "This page has {k} group[s]. Of the one that comes back least when customers are drawn "
-        "anew, {least_jaccard:pct0} do[es|] so."
+        "This page has {k} group[s]. When customers are drawn anew, {least_jaccard:pct0} of the "
+        "group that is found worst is found again."
     )
 
 
@@ -592,15 +640,17 @@ def stay_note(found: dict) -> str:
         "With other random starts at least {reseeded_share:pct} of customers keep their name. "
         "Ward's method, which joins the nearest instead, agrees by a Rand index of "
         "{rival_rand:num2}, where one is the same and zero chance. Of {both_dates} customer[s] "
-        "grouped at both dates {stayed_share:pct} are in the same group; {fell_quiet} fell quiet "
-        "since, {woken} woke up or came new."
+        "grouped at both dates {stayed_share:pct} are in the same group, where chance gives "
+        "{chance_share:pct}; {fell_quiet} fell quiet since, {woken} woke up or came new."
     )
 
 
 def active_note(found: dict) -> str:
     """What marketing has to do with those who look but do not buy (CLU-04, CLU-12)."""
+    if not found["active"]:
+        return "Marketing: no group looks in without buying."
     if not found["active_may"]:
-        return "Marketing: no group is active without buying, or hardly anybody may be addressed."
+        return "Marketing: one group looks in without buying, but hardly anybody may be addressed."
     return (
         "**Marketing: invite {active_may} customer[s] to try a product.** They may be addressed, "
         "of {active} who looked in, wrote or answered {active_interactions:num} times each in "
@@ -610,8 +660,10 @@ def active_note(found: dict) -> str:
 
 def frequent_note(found: dict) -> str:
     """What marketing and product have to do for those who buy little and often (CLU-03)."""
+    if not found["frequent"]:
+        return "Marketing: no group buys little and often."
     if not found["frequent_may"]:
-        return "Marketing: no group buys little and often, or hardly anybody may be addressed."
+        return "Marketing: one group buys little and often, but hardly anybody is left to address."
     return (
         "**Marketing: a stepped full-reduction coupon for {frequent_may} customer[s]**: of the "
         "{frequent} who buy {frequent_orders:num} times in {days:days} for "
@@ -622,8 +674,10 @@ def frequent_note(found: dict) -> str:
 
 def dear_note(found: dict) -> str:
     """What sales and product have to do for those who buy dear and seldom (CLU-02)."""
+    if not found["dear"]:
+        return "Sales: no group buys dear and seldom."
     if not found["dear_may"]:
-        return "Sales: no group buys dear and seldom, or hardly anybody may be addressed."
+        return "Sales: one group buys dear and seldom, but hardly anybody is left to address."
     return (
         "**Sales: show quality before price to {dear_may} customer[s]**: of the {dear} who spend "
         "{dear_value:money} an order but order only {dear_orders:num} times in {days:days}, "
@@ -646,7 +700,7 @@ def describe(part: pd.DataFrame, currency: str = "", *, least: int = 5) -> str:
 
     Examples
     --------
-    >>> part = pd.DataFrame({"orders": [2] * 5, "order_value": [60.0] * 5, "interactions": [4] * 5,
+    >>> part = pd.DataFrame({"orders": [2] * 5, "sales": [120.0] * 5, "interactions": [4] * 5,
     ...     "top_category": ["茶叶"] * 5, "purchase_channel": [None] * 5})
     >>> describe(part, "CNY")
     '5 customers: ¥60 an order, 2.0 purchases and 4.0 interactions in the window; most like 茶叶 \
@@ -654,7 +708,7 @@ best (100%)'
     """
     buyers = part[part["orders"] > 0]
     size = f"{len(part):,} customer{'s' * (len(part) != 1)}"
-    money = wording.form(buyers["order_value"].mean(), "money", currency) if len(buyers) else ""
+    money = wording.form(_each_order(buyers), "money", currency) if len(buyers) else ""
     bought = f"{money} an order, {part['orders'].mean():.1f} purchases" if money else "no purchase"
     seen = part["interactions"].mean()
     did = (
@@ -702,6 +756,11 @@ def _best(every: pd.DataFrame, least: int) -> dict:
         "best_share": float(sales[best]) / whole if told else None,
         "best_customers": share if told else None,
     }
+
+
+def _each_order(buyers: pd.DataFrame) -> float:
+    """Sales of customers, by purchase."""
+    return float(buyers["sales"].sum()) / int(buyers["orders"].sum())
 
 
 def _plain(name: str) -> str:

@@ -116,7 +116,7 @@ HELD = ("yes", "no", "too few", "not looked at")  # of a rule, at another time
 RELATIONS = ("complement", "substitute", "in turn")  # ASC-07
 GOODS_OF = ("variants", "different goods")  # what a rule goes between
 TIERS = ("high value", "potential", "general", "at risk", "no purchase")  # RFM-03…06, RFM-10
-GROUPS = (  # CLU-02…04; by the value of one order, since many small ones may bring most of the sales
+GROUPS = (  # CLU-02…04, by the value of one order: many small ones may bring most of the sales
     "high order value, low frequency",  # 高消费低频次
     "low order value, high frequency",  # 低消费高频次
     "active, not converted",  # 活跃互动未转化
@@ -1074,7 +1074,7 @@ _ALL = [
             _c("later_lift", "float", "lift in the rest of the window"),
             _c("holds", "bool", "it reaches the floors there, too (ASC-12)"),
             _c("relation", "string", "complement, or none (ASC-07)"),
-            _c("suggestion", "string", "bundle, offer, or show nearby (ASC-06)"),
+            _c("suggestion", "string", "bundle, offer, show nearby, or none (ASC-06)"),
             _BETWEEN,
         ),
     ),

@@ -93,7 +93,7 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "churned_share": "Churned",
     "k": "Groups",
     "left_share": "Squares left",
-    "jaccard": "Comes back",
+    "jaccard": "Found again",
     "least_jaccard": "Least Jaccard",
     "bic": "BIC, beside one group",
     "is_stable": "All stable",
