@@ -228,6 +228,11 @@ def test_new_is_said_to_be_new_in_the_data_where_these_are_young(first, register
     assert tiers.registered(profiles.iloc[:0], as_of=AS_OF)["data_from"] == ""
 
 
+def test_where_some_registrations_are_known_the_page_says_of_how_many():
+    some = {"registered_share": 0.4, "is_young": True, "data_from": date(2022, 12, 1)}
+    assert tiers.new_note(some).startswith("Registration is known of {registered_share:pct}")
+
+
 # --- effort (RFM-15)
 
 

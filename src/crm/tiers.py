@@ -33,6 +33,7 @@ LEAST = GROUPS[2]
 ORDERS = {"tier_before": TIERS, "tier": TIERS, "lifecycle": LIFECYCLE}
 EFFORTS = ("cases", "messages", "marketing_cost", "service_cost")
 SERVICE = "service"  # the kind of cost in finance
+HALF = 0.5  # of buyers whose registration must be known, to take new at its word
 UPPER = TIERS[:2]  # whoever leaves these is won back first (RFM-17)
 
 
@@ -400,16 +401,24 @@ def new_note(found: dict) -> str:
     """What new means here, and what to keep in mind where the data are young (Q-52)."""
     if not found["data_from"]:
         return "Nobody has bought yet, so all are prospects."
-    if found["registered_share"] == 1 or not found["is_young"]:
+    if found["registered_share"] >= HALF or not found["is_young"]:
         return (
             "New is who registered in the last {new_days:days}, or first bought then where no "
             "registration is known."
         )
+    if not found["registered_share"]:
+        return (
+            "No registration is known, so a customer is new by the first purchase in the data, "
+            "which begin on {data_from:date}: **some of the new may be older than the data**, and "
+            "only who bought before the last {new_days:days} can be mature. Read new and mature "
+            "together until the data go back twice as far as that."
+        )
     return (
         "Registration is known of {registered_share:pct} of the buyers; everybody else is new by "
-        "the first purchase in the data, which begin on {data_from:date}: **some of the new are "
-        "older than the data**, and only who bought before the last {new_days:days} can be "
-        "mature. Read new and mature together until the data go back twice as far as that."
+        "the first purchase in the data, which begin on {data_from:date}: **some of the new may "
+        "be older than the data**, and of these buyers only who bought before the last "
+        "{new_days:days} can be mature. Read new and mature together until the data go back twice "
+        "as far as that."
     )
 
 
