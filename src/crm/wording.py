@@ -121,6 +121,7 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "high_share": "At most",
     "not_yet": "Do not buy it yet",
     "usual_spend": "Who does, spends",
+    "estimate_share": "Of all the group spent",
     "contacted": "Invitations",
     "treated": "Addressed",
     "left_out": "Left out",
