@@ -161,3 +161,14 @@ def test_offers_that_few_get_are_not_counted_on_the_page():
 )
 def test_the_page_says_why_there_is_no_list(found, said):
     assert said in lookalikes.answer(found)
+
+
+def test_a_page_that_tested_nothing_shows_no_zeros():
+    none = lookalikes.tested(results(0, 0)) | {"traits": 0, "telling": 0, "listed": 0}
+    assert lookalikes.traits_tile(none)[0] == "none known"
+    assert lookalikes.lift_tile(none)[0] == "not tested"
+    assert lookalikes.list_tile(none)[0] == "no list"
+    found = lookalikes.tested(results(15, 5)) | {"traits": 9, "listed": 12}
+    assert lookalikes.traits_tile(found)[0] == "{telling}"
+    assert lookalikes.lift_tile(found)[0] == "{lift:num}"
+    assert lookalikes.list_tile(found)[0] == "{listed}"

@@ -311,6 +311,17 @@ def test_a_source_that_tells_nothing_has_a_page_that_says_so():
     assert personas.price_note(facts).startswith("**IT:")
     assert personas.asked(decided)["customers"].tolist() == [9]
     assert personas.unknown_note(facts).startswith("Nothing")
+    assert "nothing is known" in personas.summary_title(facts)
+    for tile in (personas.price_tile, personas.quality_tile, personas.impulse_tile):
+        assert tile(facts)[0] == "not known"
+
+
+def test_a_persona_that_nothing_tells_of_is_not_known_and_is_no_zero():
+    _decided, _summary, facts = page([{"coupon_share": 0.5}] * 9)
+    assert personas.price_tile(facts)[0] == "{price_customers}"
+    assert personas.quality_tile(facts)[0] == "not known"
+    assert personas.impulse_tile(facts)[0] == "not known"
+    assert "medians" in personas.summary_title(facts)
 
 
 def test_where_nobody_may_be_contacted_no_action_asks_for_anything():

@@ -67,12 +67,13 @@ def test_without_categories_the_products_with_most_buyers_are_looked_at(con):
     by_product = preferences.spent(made, 0.4, top=1)
     assert found(con, by_product) == [("a", "Cup", 2.0), ("b", "Cup", 2.0)]
     assert found(con, preferences.cells(by_product, who)) == [("g", "Cup", 2, 2.0)]
-    assert found(con, preferences.sizes(made, who)) == [("g", 2)]
+    assert found(con, preferences.sizes(made, who)) == [("g", 2, 16.0)]
 
 
-def cells(rows, groups=(("x", 100), ("y", 100))):
+def cells(rows, groups=(("x", 100), ("y", 100)), bought=9000.0):
     made = pd.DataFrame(rows, columns=["group", "thing", "customers"]).assign(usual_spend=50.0)
-    return preferences.measured(made, pd.DataFrame(groups, columns=["group", "buyers"]))
+    sizes = pd.DataFrame(groups, columns=["group", "buyers"]).assign(bought=bought)
+    return preferences.measured(made, sizes)
 
 
 def test_the_lift_of_a_group_is_its_share_against_all_others():
@@ -110,6 +111,32 @@ def test_an_open_market_is_what_most_of_a_group_do_not_buy_yet():
     check("features/preferences", preferences.settled(made))
 
 
+@pytest.mark.parametrize(
+    ("bought", "share", "begins"),
+    [(9000.0, 1 / 30, "**Product"), (30000.0, 0.01, "**Product"), (30001.0, 0.01, "Product and")],
+)
+def test_a_market_that_is_small_beside_what_the_group_buys_is_worth_no_campaign(
+    bought, share, begins
+):
+    measured = cells([("x", "tea", 40), ("y", "tea", 10), ("x", "pot", 20), ("y", "pot", 50)],
+                     bought=bought)  # fmt: skip
+    facts = preferences.facts(measured, preferences.preferred(measured), 1.0)
+    assert facts["chance_estimate"] == 300.0
+    assert facts["chance_estimate_share"] == pytest.approx(share, abs=1e-6)
+    assert preferences.chance_note(facts).startswith(begins)
+
+
+def test_a_smaller_market_that_is_worth_it_goes_before_a_larger_one_that_is_not():
+    rows = pd.DataFrame({
+        "group": ["x", "y"], "thing": ["tea", "pot"], "share": 0.2, "others_share": 0.1,
+        "not_yet": [80, 20], "usual_spend": 50.0, "estimate": [400.0, 100.0],
+        "at_most": [4000.0, 1000.0], "is_chance": True, "bought": [90000.0, 5000.0],
+    })  # fmt: skip
+    facts = preferences.facts(rows, rows, 1.0)
+    assert (facts["chance_thing"], facts["chances_worth"]) == ("pot", 1)
+    assert preferences.chances(rows)["thing"].tolist() == ["tea", "pot"]
+
+
 def test_nobody_likes_nothing():
     none = cells([], [])
     made = preferences.preferred(none)
@@ -138,7 +165,7 @@ def e12(con) -> pd.Series:
     rows = [f"K c{n} treated 2023-10-09 - {'2023-10-12' if n < 13 else '-'}" for n in range(20)]
     who = members(con, [(f"c{n}", "behaviour", GROUP) for n in range(20)])
     answers = engine.frame(con, invited(con, rows, who))
-    return preferences.responses(answers, kind="behaviour").iloc[0]
+    return preferences.responses(answers).iloc[0]
 
 
 def test_the_worked_example_e12(con):
@@ -164,10 +191,10 @@ def test_a_group_of_few_is_hidden_and_another_beside_it():
         [("K", "stage", "new", 4, 1), ("K", "stage", "old", 90, 30), ("K", "stage", "x", 40, 20)],
         columns=["campaign_id", "kind", "group", "contacted", "answered"],
     ).assign(joined=10, used=10, offer=OFFER)  # fmt: skip
-    made = preferences.responses(rows, kind="stage").set_index("group")
+    made = preferences.responses(rows).set_index("group")
     assert made["contacted"].isna().to_dict() == {"new": True, "old": False, "x": True}
     disclosure.refuse(made, 5)
-    assert preferences.responses(rows.iloc[:0], kind="stage").empty
+    assert preferences.responses(rows.iloc[:0]).empty
 
 
 def test_those_addressed_are_compared_with_those_left_out(con):
@@ -202,6 +229,12 @@ def test_a_difference_has_newcombes_interval_and_small_arms_are_left_out():
     assert (round(one.low_share, 4), round(one.high_share, 4)) == (0.0524, 0.3339)
     assert preferences.compared(rows, kind="all", since=date(2023, 9, 1)).empty
     facts = preferences.response_facts(
-        pd.DataFrame({"low_share": [], "group": [], "offer": []}), made
+        pd.DataFrame({"low_share": [], "group": [], "offer": [], "kind": []}), made
     )
     assert (facts["compared"], facts["sure"], facts["cells"]) == (1, 1, 0)
+    assert preferences.answer_tile(facts)[0] == "not known"
+    assert preferences.invited_note(facts).startswith("No invitation")
+    assert preferences.compared_tile(facts)[0] == "{compared}"
+    both = preferences.together(made, made.assign(group="g"))
+    assert both["group"].tolist() == ["everybody", "g"]
+    assert preferences.together(made.iloc[:0], made.iloc[:0]).empty

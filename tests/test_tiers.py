@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_engine import literal
 
-from crm import disclosure, engine, tiers
+from crm import disclosure, engine, tiers, wording
 from crm.tables import LIFECYCLE, TIERS, check
 
 AS_OF = date(2023, 10, 31)
@@ -111,6 +111,9 @@ def test_the_matrix_is_shown_with_tiers_in_their_order_and_empty_cells_as_none()
     assert table["high_value"].tolist() == [6, 0, 5, 0, 0]
     money = tiers.wide(tiers.matrix(both(MOVED)), "tier_before", "tier", "spend_share")
     assert money.loc[0, ["high_value_share", "general_share"]].tolist() == [0.6, 0.4]
+    money = tiers.wide(tiers.matrix(both(MOVED)), "tier_before", "tier", "spend")
+    assert money.loc[0, ["high_value_spend", "general_spend"]].tolist() == [600, 400]
+    assert {wording.column_form(name) for name in list(money)[1:]} == {"money"}
 
 
 def test_moves_are_shares_of_those_who_bought_by_now_or_then_and_of_their_money():
@@ -134,26 +137,48 @@ def test_small_moves_are_hidden_so_that_no_total_of_the_page_gives_them_away():
     assert (told["high"] - told["low"]).min() >= 1
 
 
-def facts(rows: list[tuple]) -> dict:
+def permits(moved: pd.DataFrame, every: int = 2) -> pd.DataFrame:
+    """Whether c0, c1, … may be addressed: the first, and every so many after."""
+    made = moved[["customer_id"]].assign(purpose="marketing")
+    return made.assign(allowed=[int(who[1:]) % every == 0 for who in made["customer_id"]])
+
+
+def facts(rows: list[tuple], every: int = 1) -> dict:
     moved = both(rows)
     cells, flows = tiers.matrix(moved), tiers.moves(moved)
     found = tiers.facts(moved, cells, flows, as_of=AS_OF)
-    permits = pd.DataFrame(
-        [(c, "marketing", int(c[1:]) % 2 == 0) for c in moved["customer_id"]],
-        columns=["customer_id", "purpose", "allowed"],
-    ).astype({"allowed": bool})
-    return found | tiers.reached(moved, permits, found, least=1)
+    return found | tiers.fall_facts(tiers.falls(moved, cells, permits(moved, every)))
 
 
-def test_the_move_down_with_most_money_is_named_and_counts_who_may_be_called():
-    found = facts(MOVED)
+def test_of_moves_down_from_the_upper_tiers_the_one_with_most_money_a_customer_is_named():
+    rows = [(HIGH, GENERAL, 80)] * 6 + [(POTENTIAL, RISK, 50)] * 20 + [(GENERAL, RISK, 90)] * 30
+    found = facts(rows)
     assert found.items() >= {
-        "before_on": date(2023, 7, 31), "up_customers": 5, "down_customers": 8,
-        "fell_from": HIGH, "fell_to": GENERAL, "fell_customers": 8, "fell_spend": 400.0,
-        "fell_contacts": 4, "hidden_cells": 0,
+        "before_on": date(2023, 7, 31), "down_customers": 56, "fell_from": HIGH,
+        "fell_to": GENERAL, "fell_customers": 6, "fell_spend": 480.0, "fell_each": 80.0,
+        "fell_contacts": 6, "fell_is_upper": True,
     }.items()  # fmt: skip
-    assert tiers.fell_note(found).startswith("**Sales: call")
-    assert tiers.fell_note(found | {"fell_contacts": None}).startswith("**Sales: ask")
+    assert "{fell_each:money} each" in tiers.fell_note(found)
+    assert "upper tiers the one" in tiers.fell_note(found)
+
+
+def test_a_move_down_of_whom_few_may_be_called_comes_after_the_others():
+    rows = [(HIGH, GENERAL, 80)] * 8 + [(GENERAL, RISK, 10)] * 20
+    found = facts(rows, every=2)  # four of the eight may be called, and ten of the twenty
+    assert (found["fell_from"], found["fell_contacts"]) == (GENERAL, 10)
+    assert "large enough" in tiers.fell_note(found)
+    nobody = facts(rows, every=1000)
+    assert (nobody["fell_from"], nobody["fell_contacts"]) == (HIGH, None)
+    assert tiers.fell_note(nobody).startswith("**Sales: ask")
+
+
+def test_equal_moves_down_stand_in_the_order_of_tiers_and_without_one_nobody_is_called():
+    same = [(POTENTIAL, RISK, 10)] * 5 + [(HIGH, RISK, 10)] * 5 + [(HIGH, GENERAL, 10)] * 5
+    moved = both(same)
+    made = tiers.falls(moved, tiers.matrix(moved), permits(moved, 1))
+    assert made[["tier_before", "tier"]].values.tolist() == [
+        [HIGH, GENERAL], [HIGH, RISK], [POTENTIAL, RISK],
+    ]  # fmt: skip
     assert tiers.fell_note(facts([(HIGH, HIGH, 1)] * 9)).startswith("Sales: nobody")
 
 
@@ -183,6 +208,29 @@ def test_tiers_are_crossed_with_stages_and_who_is_not_known_yet_is_a_prospect():
     assert len(cells) == len(TIERS) * len(LIFECYCLE)
     table = tiers.wide(tiers.stages(made), "tier", "lifecycle")
     assert list(table) == ["tier", *LIFECYCLE]
+
+
+@pytest.mark.parametrize(
+    ("first", "registered", "said"),
+    [
+        ("2022-12-01", None, "older than the data"),
+        ("2021-11-01", None, "older than the data"),
+        ("2021-10-30", None, "New is who"),  # the data go back twice as far as new
+        ("2022-12-01", "2022-11-30", "New is who"),
+        (None, None, "Nobody has bought"),
+    ],
+)
+def test_new_is_said_to_be_new_in_the_data_where_these_are_young(first, registered, said):
+    profiles = pd.DataFrame(
+        {"first_order_on": pd.to_datetime([first]), "registered_on": pd.to_datetime([registered])}
+    )
+    assert said in tiers.new_note(tiers.registered(profiles, as_of=AS_OF))
+    assert tiers.registered(profiles.iloc[:0], as_of=AS_OF)["data_from"] == ""
+
+
+def test_where_some_registrations_are_known_the_page_says_of_how_many():
+    some = {"registered_share": 0.4, "is_young": True, "data_from": date(2022, 12, 1)}
+    assert tiers.new_note(some).startswith("Registration is known of {registered_share:pct}")
 
 
 # --- effort (RFM-15)

@@ -7,8 +7,9 @@ than other buyers beyond chance; its *weight* is the logarithm of how many times
 towards nothing where few have it (weights of evidence; Good 1950). The *score* of a customer is
 the sum of their weights.
 
-All is learned from the buyers who registered first and put to the test on those who registered
-later. Only if it finds more of the best there than chance does is there a list.
+All is learned from the buyers who came first, by registration or else by the first purchase, and
+put to the test on those who came later. Only if it finds more of the best there than chance does
+is there a list.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def traits(tags: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def parted(buyers: pd.DataFrame, *, first_share: float = 0.7) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The buyers who registered first, to learn from, and those later, to test on."""
+    """The buyers who came first, to learn from, and those later, to test on."""
     cut = round(len(buyers) * first_share)
     return buyers.iloc[:cut], buyers.iloc[cut:]
 
@@ -247,12 +248,12 @@ def answer(found: dict) -> str:
     if not found["is_sound"]:
         return (
             "**What the best share does not find new ones**: among {later} buyer[s] who "
-            "registered later, those most like the best were of high value {lift:num} times as "
+            "came later, those most like the best were of high value {lift:num} times as "
             "often as any, which luck explains as well. So there is no list."
         )
     return (
         "**{listed} prospect[s] [is|are] like our best customers.** Put to the test on {later} "
-        "buyer[s] who registered later, customers like these were of high value {lift:num} times "
+        "buyer[s] who came later, customers like these were of high value {lift:num} times "
         "as often as any; the true figure lies between {lift_low:num} and {lift_high:num}."
     )
 
@@ -262,10 +263,31 @@ def test_note(found: dict) -> str:
     if not found["telling"]:
         return "With no trait to go by there is nothing to test."
     return (
-        "Of the {later} buyer[s] who registered later, {top_share:pct} stand at the top by score; "
+        "Of the {later} buyer[s] who came later, {top_share:pct} stand at the top by score; "
         "{found_share:pct} of those of high value are among them. By luck alone as many would be "
         "there with a probability of {p_value:num3}."
     )
+
+
+def traits_tile(found: dict) -> tuple[str, str]:
+    """How many traits tell, or that none is known."""
+    if not found["traits"]:
+        return ("none known", "nothing is recorded of customers before they buy")
+    return ("{telling}", "of {traits} known before a purchase")
+
+
+def lift_tile(found: dict) -> tuple[str, str]:
+    """How well the list finds the best, or that it was not put to the test."""
+    if not found["top"] or not found["later_best"]:
+        return ("not tested", "no later buyers whom a trait tells from others")
+    return ("{lift:num}", "among buyers who came later")
+
+
+def list_tile(found: dict) -> tuple[str, str]:
+    """How many are on the list, or that there is none."""
+    if not found["listed"]:
+        return ("no list", "nobody is surely like the best, or hardly anybody")
+    return ("{listed}", "like the best")
 
 
 def marketing_note(found: dict) -> str:

@@ -37,6 +37,11 @@ MEASURES = {  # column: what it is, and what a source must bring for it
     "decision_hours": ("hours from first look to purchase", "views of products by customer"),
     "look_seconds": ("seconds spent looking before it", "views of products with their duration"),
 }
+JUDGED = {  # persona: the measures of its rule, one of which must be known to find anybody
+    "price": ("coupon_share", "discounted_share", "price_level"),
+    "quality": ("price_level",),
+    "impulse": ("decision_hours",),
+}
 ACTIONS = {  # CLU-08: what each persona gets; the last needs no words of its own
     "price-sensitive": "coupon above a spending threshold, news of promotions",
     "quality-seeking": "high-end features, and what the brand stands for",
@@ -263,6 +268,7 @@ def facts(
         "rare": rare if is_told else None,
         "unknown": "; ".join(MEASURES[name][1] for name in missing),
         "known_kinds": len(MEASURES) - len(missing),
+        **{f"{key}_judged": not set(by) <= set(missing) for key, by in JUDGED.items()},
     }
 
 
@@ -295,6 +301,41 @@ def title(found: dict) -> str:
     if _hidden(found):
         return "Personas, where enough customers share one"
     return "Who decides by price brings {price_sales_share:pct} of what was bought"
+
+
+def summary_title(found: dict) -> str:
+    """The title of the table of personas."""
+    if not found["known_kinds"]:
+        return "Customers who bought in the last {days:days}; of how they decide nothing is known"
+    return "Customers who bought in the last {days:days} by persona; measures are medians"
+
+
+def price_tile(found: dict) -> tuple[str, str]:
+    """How many decide by price, or that nothing tells."""
+    if not found["price_judged"]:
+        return ("not known", "no coupons, discounts or prices by category")
+    return ("{price_customers}", "{price_sales_share:pct} of what was bought")
+
+
+def quality_tile(found: dict) -> tuple[str, str]:
+    """How many decide by quality, or that nothing tells."""
+    if not found["quality_judged"]:
+        return ("not known", "no prices by category")
+    return ("{quality_customers}", "{quality_sales_share:pct} of what was bought")
+
+
+def impulse_tile(found: dict) -> tuple[str, str]:
+    """How many decide on impulse, or that nothing tells."""
+    if not found["impulse_judged"]:
+        return ("not known", "no looks before a purchase")
+    return ("{impulse_customers}", "{impulse_sales_share:pct} of what was bought")
+
+
+def unmoved_tile(found: dict) -> tuple[str, str]:
+    """How many have no persona, and why."""
+    if not found["known_kinds"]:
+        return ("{unmoved_customers}", "nothing to judge them by")
+    return ("{unmoved_customers}", "no such habit, or too few orders")
 
 
 def rules_note(found: dict) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KINDS = ("behaviour", "value", "stage")  # clusters, tiers and life-cycle stages (CMP-02)
 TREATED, CONTROL = "treated", "control"
+WORTH = 0.01  # of a group's purchases, from which an open market is worth a campaign (CLU-17)
 HALF = 0.5  # of purchases that must have a category, to go by categories
 
 
@@ -101,12 +102,13 @@ def cells(spent: ibis.Table, members: ibis.Table) -> ibis.Table:
 
 
 def sizes(bought: ibis.Table, members: ibis.Table) -> ibis.Table:
-    """One group by behaviour: its members who bought anything."""
+    """One group by behaviour: its members who bought anything, and what they spent in all."""
     from ibis import _
 
-    rows = bought.select("customer_id").distinct()
+    rows = bought.group_by("customer_id").agg(amount=_.amount.sum())
     rows = rows.inner_join(members.filter(_.kind == KINDS[0]), "customer_id")
-    return rows.group_by("group").agg(buyers=_.count())
+    made = rows.group_by("group").agg(buyers=_.count(), bought=_.amount.sum())
+    return made.mutate(bought=_.bought.cast("float64"))
 
 
 def measured(cells: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
@@ -200,11 +202,17 @@ def drawn(preferred: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
 
 
 def chances(preferred: pd.DataFrame) -> pd.DataFrame:
-    """One chance for the page, the largest estimate first."""
+    """One chance for the page, the largest estimate first; it is also set beside all they bought.
+
+    `estimate_share` is the estimate in parts of what the group spent in the window.
+    """
     rows = preferred[preferred["is_chance"]]
     order = np.lexsort([rows["thing"], rows["group"], -rows["estimate"].round(6)])
-    columns = ["group", "thing", "share", "not_yet", "usual_spend", "estimate", "at_most"]
-    rows = rows.iloc[order][columns].rename(columns={"share": "bought_share"})
+    whole = rows["bought"].where(rows["bought"] > 0)
+    rows = rows.assign(estimate_share=rows["estimate"] / whole).iloc[order]
+    columns = ["group", "thing", "share", "not_yet", "usual_spend", "estimate", "estimate_share",
+               "at_most"]  # fmt: skip
+    rows = rows[columns].rename(columns={"share": "bought_share"})
     return rows.reset_index(drop=True)
 
 
@@ -234,24 +242,25 @@ def answers(
     return made.left_join(named, "campaign_id").drop("campaign_id_right")
 
 
-def responses(
-    answers: pd.DataFrame, *, kind: str, by: str = "offer", least: int = 5
-) -> pd.DataFrame:
-    """One offer (or campaign) and group: invitations, and the share answered, with its interval.
+def responses(answers: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
+    """One kind of group, offer and group: invitations, and the share answered, with its interval.
 
     Small cells are hidden, and what would give them away.
     """
-    rows = answers[answers["kind"] == kind].assign(offer=answers[by].fillna("without an offer"))
-    made = rows.groupby(["offer", "group"], as_index=False)[
+    rows = answers[answers["kind"].isin(KINDS)]
+    rows = rows.assign(offer=rows["offer"].fillna("without an offer"))
+    made = rows.groupby(["kind", "offer", "group"], as_index=False)[
         ["contacted", "joined", "used", "answered"]
     ].sum()
+    made = made.iloc[np.argsort(made["kind"].map(KINDS.index), kind="stable")]
+    made = made.reset_index(drop=True)
     low, high = chance.interval(made["answered"], made["contacted"])
     whole = made["contacted"].where(made["contacted"] > 0)
     made = made.assign(answered_share=made["answered"] / whole, low_share=low, high_share=high,
                        joined_share=made["joined"] / whole,
                        used_share=made["used"] / whole)  # fmt: skip
     made = made.drop(columns=["joined", "used", "answered"]).astype({"contacted": "int64"})
-    cell = {"by": ["offer", "group"], "along": ["group"], "least": least}
+    cell = {"by": ["kind", "offer", "group"], "along": ["group"], "least": least}
     hide = ["low_share", "high_share"]
     part = {"of": "contacted", **cell}
     for name in ("joined_share", "used_share"):
@@ -328,6 +337,12 @@ def compared(effects: pd.DataFrame, *, kind: str, since: date, least: int = 5) -
     })  # fmt: skip
 
 
+def together(whole: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `compared` over everybody, then those by group, in one table for the page."""
+    every = whole.assign(group="everybody")
+    return pd.concat([every, parts], ignore_index=True) if len(parts) else every
+
+
 def first_day(as_of: date, *, days: int = 365) -> date:
     """The day before the window of campaigns."""
     return as_of - timedelta(days=days)
@@ -342,7 +357,8 @@ def facts(measured: pd.DataFrame, preferred: pd.DataFrame, category_share: float
     """Metrics of preferences and chances: how many, the strongest, and the largest chance."""
     best = preferred.iloc[0] if len(preferred) else None
     largest = chances(preferred)
-    top = largest.iloc[0] if len(largest) else None
+    worth = largest[largest["estimate_share"] >= WORTH]
+    top = pd.concat([worth, largest]).iloc[0] if len(largest) else None
     return {
         "by_category": category_share >= HALF,
         "category_share": category_share,
@@ -350,6 +366,8 @@ def facts(measured: pd.DataFrame, preferred: pd.DataFrame, category_share: float
         "groups": int(measured["group"].nunique()),
         "preferences": len(preferred),
         "chances": len(largest),
+        "chances_worth": len(worth),
+        "worth": WORTH,
         "like_group": "" if best is None else best["group"],
         "like_thing": "" if best is None else best["thing"],
         "like_share": 0.0 if best is None else float(best["share"]),
@@ -360,6 +378,7 @@ def facts(measured: pd.DataFrame, preferred: pd.DataFrame, category_share: float
         "chance_not_yet": 0 if top is None else int(top["not_yet"]),
         "chance_spend": 0.0 if top is None else float(top["usual_spend"]),
         "chance_estimate": 0.0 if top is None else float(top["estimate"]),
+        "chance_estimate_share": 0.0 if top is None else float(top["estimate_share"]),
         "chance_most": 0.0 if top is None else float(top["at_most"]),
     }
 
@@ -367,14 +386,16 @@ def facts(measured: pd.DataFrame, preferred: pd.DataFrame, category_share: float
 def response_facts(offers: pd.DataFrame, whole: pd.DataFrame) -> dict:
     """Metrics of responses and effects: the offer and group with the surest answer; one campaign.
 
-    `offers` is of `responses`, `whole` of `compared` over everybody; the newest campaign is told.
+    Groups are those by behaviour. `offers` is of `responses`, `whole` of `compared` over
+    everybody; the newest campaign is told.
     """
-    told = offers.dropna(subset=["low_share"])
+    told = offers[offers["kind"] == KINDS[0]].dropna(subset=["low_share"])
     place = np.lexsort([told["group"], told["offer"], -told["low_share"].round(9)])
     best = told.iloc[place[0]] if len(told) else None
     last = whole.iloc[-1] if len(whole) else None
     sure = whole[whole["low_share"] > 0]
     return {
+        "invited": len(offers),
         "cells": len(told),
         "answer_offer": "" if best is None else best["offer"],
         "answer_group": "" if best is None else best["group"],
@@ -429,12 +450,45 @@ def chance_note(found: dict) -> str:
     """Where a market is open (CLU-17)."""
     if not found["chances"]:
         return "Product: no open market. What groups prefer most of them buy already."
+    if not found["chances_worth"]:
+        return (
+            "Product and marketing: no open market is worth a campaign of its own. The largest is "
+            "*{chance_thing:text}* for *{chance_group:text}*: if {won:pct0} of the "
+            "{chance_not_yet} who did not buy it came, that would be {chance_estimate:money}, "
+            "{chance_estimate_share:pct} of what the group spent in {days:days}; a campaign "
+            "is worth it from {worth:pct0} on. Show it where the group is written to anyway."
+        )
     return (
         "**Product and marketing: win *{chance_group:text}* for *{chance_thing:text}*.** "
         "{chance_share:pct} of its buyers bought it, more than of others, and {chance_not_yet} "
         "did not; who does spends {chance_spend:money} on it in {days:days}. If {won:pct0} of "
-        "the rest came, that would be {chance_estimate:money}; if all, {chance_most:money}."
+        "the rest came, that would be {chance_estimate:money}, {chance_estimate_share:pct} of "
+        "what the group spent; if all, {chance_most:money}."
     )
+
+
+def invited_note(found: dict) -> str:
+    """How to read the table of invitations, or that there is none."""
+    if not found["invited"]:
+        return "No invitation of the last {campaign_days:days} is known, so the table is empty."
+    return (
+        "Invitations of the last {campaign_days:days}; each stands once by behaviour, by value "
+        "and by stage of life, where the group of its customer is known."
+    )
+
+
+def answer_tile(found: dict) -> tuple[str, str]:
+    """The best answer, or that none is known."""
+    if not found["cells"]:
+        return ("not known", "no campaign, or too few invited")
+    return ("{answer_share:pct}", "of invitations, {answer_offer:text}")
+
+
+def compared_tile(found: dict) -> tuple[str, str]:
+    """How many campaigns can be compared, or that none can."""
+    if not found["compared"]:
+        return ("none", "left out enough customers on purpose")
+    return ("{compared}", "with a group left out")
 
 
 def response_note(found: dict) -> str:

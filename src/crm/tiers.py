@@ -33,6 +33,8 @@ LEAST = GROUPS[2]
 ORDERS = {"tier_before": TIERS, "tier": TIERS, "lifecycle": LIFECYCLE}
 EFFORTS = ("cases", "messages", "marketing_cost", "service_cost")
 SERVICE = "service"  # the kind of cost in finance
+HALF = 0.5  # of buyers whose registration must be known, to take new at its word
+UPPER = TIERS[:2]  # whoever leaves these is won back first (RFM-17)
 
 
 def moved(
@@ -108,13 +110,13 @@ def moves(moved: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
 def wide(matrix: pd.DataFrame, rows: str, columns: str, values: str = "customers") -> pd.DataFrame:
     """`matrix` with a row for each of `rows` and a column for each of `columns`.
 
-    Other values than customers are shares, and the columns are named so.
+    Columns of other values than customers are named by the last word of the measure.
     """
     order = [[v for v in ORDERS[name] if v in set(matrix[name])] for name in (rows, columns)]
     made = matrix.set_index([rows, columns])[values].unstack()  # noqa: PD010, a cell stands once
     made = made.reindex(index=order[0], columns=order[1])
     if values != "customers":
-        made = made.add_suffix("_share")
+        made = made.add_suffix("_" + values.split("_")[-1])
     made.columns = [str(name).replace(" ", "_") for name in made.columns]
     return disclosure.again(made.reset_index(), matrix)
 
@@ -232,7 +234,7 @@ def facts(
     moved: pd.DataFrame, matrix: pd.DataFrame, moves: pd.DataFrame, *, as_of: date,
     quarters: int = 1,
 ) -> dict:  # fmt: skip
-    """Metrics of the moves, and the pair of tiers with most spend among those that fell."""
+    """Metrics of the moves: customers, and shares of customers and spend."""
     rows = moves.set_index("move")
     found = {"customers": len(moved), "has_history": bool(moved["tier_before"].notna().any())}
     found["before_on"] = earlier(as_of, quarters) if found["has_history"] else ""
@@ -244,26 +246,64 @@ def facts(
         ):
             value = rows.loc[name, column]
             found[f"{key}_{column}"] = None if pd.isna(value) else kind(value)
+    return found | {"hidden_cells": disclosure.hidden(matrix)}
+
+
+def falls(
+    moved: pd.DataFrame, matrix: pd.DataFrame, permits: pd.DataFrame, *, least: int = 5
+) -> pd.DataFrame:
+    """One pair of tiers that customers fell between, whom to win back first at the top (RFM-17).
+
+    `contacts` may be addressed (PRV-07), empty where they, or the others, are few. First stand
+    pairs with `least` contacts or more, of these such as begin in an upper tier, of these such
+    with most spend a customer (`each`). What `matrix` hides is left out.
+    """
     is_down = _move(matrix["tier_before"], matrix["tier"]) == DOWN
-    fell = matrix[is_down & matrix["customers"].notna()]
-    worst = fell.sort_values("spend", ascending=False, kind="stable").head(1)
-    is_any = bool(len(worst)) and worst["customers"].iloc[0] > 0
-    return found | {
-        "hidden_cells": disclosure.hidden(matrix),
-        "fell_from": worst["tier_before"].iloc[0] if is_any else "",
-        "fell_to": worst["tier"].iloc[0] if is_any else "",
-        "fell_customers": int(worst["customers"].iloc[0]) if is_any else 0,
-        "fell_spend": float(worst["spend"].iloc[0]) if is_any else 0.0,
+    made = matrix[is_down & (matrix["customers"].fillna(0) > 0)].reset_index(drop=True)
+    may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]["customer_id"]
+    by = ["tier_before", "tier"]
+    inside = moved[moved["customer_id"].isin(may)].groupby(by).size()
+    numbers = [int(inside.get(pair, 0)) for pair in made[by].itertuples(index=False, name=None)]
+    told = [disclosure.share(n, int(whole), least) is not None
+            for n, whole in zip(numbers, made["customers"], strict=True)]  # fmt: skip
+    contacts = pd.Series(numbers, made.index, "float64").where(told)
+    made = made.assign(contacts=contacts, each=made["spend"] / made["customers"].astype("float64"),
+                       is_upper=made["tier_before"].isin(UPPER))  # fmt: skip
+    reached = (contacts >= least).to_numpy()
+    place = np.lexsort([-made["each"].round(9), ~made["is_upper"], ~reached])
+    return made.iloc[place].reset_index(drop=True)
+
+
+def fall_facts(falls: pd.DataFrame) -> dict:
+    """Metrics of the first of `falls`: who fell, their money, and how many may be contacted."""
+    first = falls.iloc[0] if len(falls) else None
+    is_none = first is None
+    contacts = None if is_none or pd.isna(first["contacts"]) else int(first["contacts"])
+    return {
+        "fell_from": "" if is_none else first["tier_before"],
+        "fell_to": "" if is_none else first["tier"],
+        "fell_customers": 0 if is_none else int(first["customers"]),
+        "fell_spend": 0.0 if is_none else float(first["spend"]),
+        "fell_each": 0.0 if is_none else float(first["each"]),
+        "fell_is_upper": not is_none and bool(first["is_upper"]),
+        "fell_contacts": contacts,
     }
 
 
-def reached(moved: pd.DataFrame, permits: pd.DataFrame, found: dict, *, least: int = 5) -> dict:
-    """How many of those in the pair of tiers that `facts` names may be addressed (PRV-07)."""
-    may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]["customer_id"]
-    inside = (moved["tier_before"] == found["fell_from"]) & (moved["tier"] == found["fell_to"])
-    number = int((inside & moved["customer_id"].isin(may)).sum())
-    is_told = disclosure.share(number, int(inside.sum()), least) is not None
-    return {"fell_contacts": number if is_told else None}
+def registered(profiles: pd.DataFrame, *, as_of: date, new_days: int = 365) -> dict:
+    """Metrics: how many buyers have a day of registration, and how far back purchases go.
+
+    The data are young if they do not go back twice `new_days` (Q-19, Q-52): then who is new by
+    the first purchase may have bought before the data begin.
+    """
+    buyers = profiles[profiles["first_order_on"].notna()]
+    begin = buyers["first_order_on"].min()
+    known = float(buyers["registered_on"].notna().mean()) if len(buyers) else 0.0
+    return {
+        "registered_share": known,
+        "data_from": pd.Timestamp(begin).date() if len(buyers) else "",
+        "is_young": bool(len(buyers)) and (pd.Timestamp(as_of) - begin).days < 2 * new_days,
+    }
 
 
 def effort_facts(grouped: pd.DataFrame, groups: pd.DataFrame) -> dict:
@@ -337,13 +377,48 @@ def fell_note(found: dict) -> str:
     if not found["fell_contacts"]:
         return (
             "**Sales: ask for permission to call those who fell from {fell_from} to {fell_to}.** "
-            "{fell_customers} customer[s] did, who spent {fell_spend:money}; hardly anybody of "
-            "them may be contacted, or all but a few."
+            "{fell_customers} customer[s] did, who spent {fell_spend:money}, {fell_each:money} "
+            "each; hardly anybody of them may be contacted, or all but a few."
+        )
+    if not found["fell_is_upper"]:
+        return (
+            "**Sales: call those who fell from {fell_from} to {fell_to} since "
+            "{before_on:date}**: {fell_customers} customer[s] who spent {fell_spend:money}, "
+            "{fell_each:money} each. {fell_contacts} of them may be contacted; ask what changed. "
+            "No group that fell from the two upper tiers is large enough to name and to call."
         )
     return (
-        "**Sales: call those who fell from {fell_from} to {fell_to} since {before_on:date}**, the "
-        "move down with most money in it: {fell_customers} customer[s] who spent "
-        "{fell_spend:money}. {fell_contacts} of them may be contacted; ask what changed."
+        "**Sales: call those who fell from {fell_from} to {fell_to} since {before_on:date}**, of "
+        "the moves down from the two upper tiers the one with most money a customer: "
+        "{fell_customers} customer[s] who spent {fell_spend:money}, {fell_each:money} each. "
+        "{fell_contacts} of them may be contacted; ask what changed. The lapsing, valuable "
+        "customers whom the RFM page lists may be among them: begin with that list, and call "
+        "nobody twice."
+    )
+
+
+def new_note(found: dict) -> str:
+    """What new means here, and what to keep in mind where the data are young (Q-52)."""
+    if not found["data_from"]:
+        return "Nobody has bought yet, so all are prospects."
+    if found["registered_share"] >= HALF or not found["is_young"]:
+        return (
+            "New is who registered in the last {new_days:days}, or first bought then where no "
+            "registration is known."
+        )
+    if not found["registered_share"]:
+        return (
+            "No registration is known, so a customer is new by the first purchase in the data, "
+            "which begin on {data_from:date}: **some of the new may be older than the data**, and "
+            "only who bought before the last {new_days:days} can be mature. Read new and mature "
+            "together until the data go back twice as far as that."
+        )
+    return (
+        "Registration is known of {registered_share:pct} of the buyers; everybody else is new by "
+        "the first purchase in the data, which begin on {data_from:date}: **some of the new may "
+        "be older than the data**, and of these buyers only who bought before the last "
+        "{new_days:days} can be mature. Read new and mature together until the data go back twice "
+        "as far as that."
     )
 
 
