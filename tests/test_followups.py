@@ -449,8 +449,10 @@ def test_rules_to_act_on_come_first_and_of_the_others_a_few():
     rules = pd.concat([rule.assign(consequent_code=f"B{n}", consequent=f"B{n}", holds=holds,
                                    is_in_order=order)
                        for n, (holds, order) in enumerate(kinds)], ignore_index=True)  # fmt: skip
-    assert followups.shown(rules, others=1)["then_buys"].tolist() == ["B2", "B4", "B1"]
-    assert followups.shown(rules)["then_buys"].tolist() == ["B2", "B4", "B1", "B0", "B3"]
+    assert len(followups.shown(rules, others=1)) == 3
+    every = followups.shown(rules)
+    assert every["rule"].str[-2:].tolist() == ["B2", "B4", "B1", "B0", "B3"]
+    assert every["held"].tolist() == ["yes", "yes", "in no order", "not later", "neither"]
     assert followups.shown(rules.iloc[:0]).empty
 
 

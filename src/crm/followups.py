@@ -30,6 +30,7 @@ GROUP = GROUPS[1]  # group 2: buys little and often (CLU-03)
 PARTS = ("first", "later", "open")  # of the starts; open ones are not decided yet
 SURE = 0.05  # rate of false discoveries up to which B comes after A more than before
 REASONS = ("follows", "bought together")  # where an offer comes from (ASC-08)
+HELD = ("yes", "in no order", "not later", "neither")  # a rule, after the first part
 SIDES = ("antecedent", "consequent")
 CODES = ("antecedent_code", "consequent_code")
 
@@ -511,15 +512,17 @@ def shown(rules: pd.DataFrame, *, others: int = 10, least: int = 5) -> pd.DataFr
     All figures but `later_share` are those of the first part, to which the floors apply, so that
     the ratio is that of the two shares beside it.
     """
-    is_so = rules["holds"] & rules["is_in_order"]
-    place = np.lexsort([range(len(rules)), ~rules["is_in_order"], ~rules["holds"]])
-    columns = {"antecedent": "who_bought", "consequent": "then_buys", "n": "followers",
+    holds, is_in_order = rules["holds"].astype(bool), rules["is_in_order"].astype(bool)
+    said = np.select([holds & is_in_order, holds, is_in_order], HELD[:3], HELD[3])
+    place = np.lexsort([range(len(rules)), ~is_in_order, ~holds])
+    columns = {"rule": "rule", "n": "followers",
                "first_rate": "follow_share", "first_before_rate": "before_share",
                "first_usual_rate": "usual_share", "lift": "times_usual",
-               "later_rate": "later_share", "holds": "held",
-               "is_in_order": "in_this_order"}  # fmt: skip
-    rows = rules.iloc[place].head(int(is_so.sum()) + others).reset_index(drop=True)
-    rows = disclosure.suppress_part(rows, part="n", of="n_antecedent", by=[*CODES], along=[],
+               "later_rate": "later_share", "held": "held"}  # fmt: skip
+    rows = rules.assign(held=said, rule=_words(rules)).iloc[place]
+    rows = rows.head(int((holds & is_in_order).sum()) + others)
+    rows = disclosure.suppress_part(rows.reset_index(drop=True), part="n", of="n_antecedent",
+                                    by=[*CODES], along=[],
                                     hide=["first_rate", "first_before_rate", "lift",
                                           "later_rate"], least=least)  # fmt: skip
     return rows[[*columns]].rename(columns=columns)
@@ -528,8 +531,7 @@ def shown(rules: pd.DataFrame, *, others: int = 10, least: int = 5) -> pd.DataFr
 def drawn(rules: pd.DataFrame, *, top: int = 10, least: int = 5) -> pd.DataFrame:
     """One of the first rules in words: the share before A and after it."""
     head = shown(rules, least=least).dropna(subset=["follow_share"]).head(top)
-    words = head["who_bought"] + " → " + head["then_buys"]
-    return head.assign(rule=words)[["rule", "before_share", "follow_share"]]
+    return head[["rule", "before_share", "follow_share"]]
 
 
 def answer(found: dict) -> str:
@@ -556,7 +558,7 @@ def answer(found: dict) -> str:
         )
     return (
         "**Of {rules} rule[s] found up to {split_on:date}, {in_order} hold[s|] later, too, and in "
-        "this order.** In the first, {best_followers} of {best_buyers} buyer[s] of "
+        "this order.** For one, {best_followers} of {best_buyers} buyer[s] of "
         "*{best_from:text}*, {best_rate:pct}, bought *{best_to:text}* within {within:days}, "
         "where {best_usual:pct} do after any purchase, and {best_before:pct} did in as many days "
         "before. Of those who began later, {best_later:pct} did."
@@ -639,8 +641,8 @@ def coupon_note(found: dict) -> str:
     return (
         "The coupon pays for the larger order, not for the pair: no more than {off_share:pct0} of "
         "what an order rises above the usual {group_value:money} comes off. The gain before the "
-        "goods are paid is the difference. Who would have ordered as much anyway brings no gain: "
-        "leave a part of them out, to compare."
+        "goods are paid is the difference. Who would have ordered as much anyway only costs what "
+        "comes off: leave some of them out, to compare."
     )
 
 
