@@ -377,7 +377,7 @@ def test_who_is_of_high_value_is_not_addressed_here():
 
 def test_without_a_group_2_the_page_says_so_and_proposes_nothing():
     told = grouped(pd.DataFrame(columns=NAMES), size=0)
-    assert (told["group_size"], told["group_value"], told["group_rate"]) == (0, None, None)
+    assert (told["group_size"], told["group_may"], told["group_value"]) == (0, None, None)
     assert "No group of today" in followups.bundle_note(told)
     assert followups.group_note(told).startswith("No group of today")
 

@@ -410,7 +410,7 @@ def group_facts(
 
     `group_may` leaves out who is of high value, whom their account manager looks after (RPT-09);
     `group_value` is sales ÷ orders of the same customers, since the coupon is theirs.
-    What few customers share is None; `group_size` is 0 where no group buys little and often.
+    What few or no customers share is None; `group_size` is 0 where no group buys little and often.
     """
     ours = members[(members["kind"] == "behaviour") & (members["group"] == GROUP)]["customer_id"]
     may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]["customer_id"]
@@ -419,7 +419,7 @@ def group_facts(
     mine = clusters[clusters["customer_id"].isin(ours[is_open]) & (clusters["orders"] > 0)]
     return {
         "group_size": disclosure.few(len(ours), least),
-        "group_may": disclosure.few(int(is_open.sum()), least),
+        "group_may": disclosure.few(int(is_open.sum()), least) or None,
         "group_value": float(mine["sales"].sum()) / int(mine["orders"].sum())
         if len(mine) >= least else None,
     } | _group_rule(cells, rules, len(ours), least)  # fmt: skip
@@ -634,10 +634,8 @@ def bundle_note(found: dict) -> str:
     )
 
 
-def coupon_note(found: dict) -> str:
+def coupon_note() -> str:
     """What the coupon pays for, and what is gained."""
-    if not found["bundles"]:
-        return "A coupon with steps would pay for a larger order; there is none to propose."
     return (
         "The coupon pays for the larger order, not for the pair: no more than {off_share:pct0} of "
         "what an order rises above the usual {group_value:money} comes off. The gain before the "
