@@ -289,32 +289,97 @@ def test_of_two_reasons_for_an_offer_the_one_that_adds_most_is_told(con, bought)
     assert offers(con, bought, SEEN) == []
 
 
-def test_the_bundle_has_steps_at_multiples_of_the_usual_order():
+# --- the coupon of group 2
+
+USUAL = {"group_value": 120.0, "group_may": 9}
+NAMES = [*followups.CODES, "kind", "group", "buyers", "followed"]
+
+
+def test_what_comes_off_is_a_part_of_what_the_order_rises_above_the_usual_one():
     rules = ruled((60, 100), (20, 50))
-    plan = followups.steps(rules, GOODS, {"group_value": 120.0}, as_of=AS_OF)
-    assert plan["order_from"].tolist() == [120, 180, 240]
-    assert plan["reduction"].tolist() == [5, 15, 25]
+    plan = followups.steps(rules, GOODS, USUAL, as_of=AS_OF)
+    assert plan["order_from"].tolist() == [150, 180, 240]
+    assert plan["more_sales"].tolist() == [30, 60, 120]
+    assert plan["reduction"].tolist() == [5, 10, 20]  # of 6, 12 and 24
+    assert plan["before_goods"].tolist() == [25, 50, 100]
     assert (plan["usual_price"].unique().tolist(), str(plan["month"][0])) == ([80.0], "2023-11-01")
-    assert followups.steps(rules, GOODS, {"group_value": None}, as_of=AS_OF).empty
-    with pytest.raises(followups.FollowupError, match="1 steps and off 3"):
-        followups.steps(rules, GOODS, {"group_value": 1.0}, as_of=AS_OF, times=[1.0])
+
+
+@pytest.mark.parametrize("usual", [21.0, 315.215, 7_777.0])
+def test_a_reduction_never_exceeds_its_part_of_the_rise(usual):
+    goods = GOODS.assign(price=[2.0, 2.0])
+    usual_ones = USUAL | {"group_value": usual}
+    plan = followups.steps(ruled((60, 100), (20, 50)), goods, usual_ones, as_of=AS_OF)
+    assert (plan["reduction"] <= 0.2 * plan["more_sales"]).all() and len(plan)
+    assert (plan["order_from"] >= 1.25 * usual).all()
+
+
+def test_a_step_that_takes_nothing_off_or_that_the_pair_alone_reaches_is_left_out():
+    rules = ruled((60, 100), (20, 50))
+    dear = GOODS.assign(price=[90.0, 80.0])
+    plan = followups.steps(rules, dear, USUAL, as_of=AS_OF)
+    assert plan["order_from"].tolist() == [180, 240]  # the pair costs 170
+    small = USUAL | {"group_value": 8.0}
+    assert followups.steps(rules, GOODS.assign(price=1.0), small, as_of=AS_OF).empty
+
+
+def test_two_steps_at_one_sum_are_one_in_any_order():
+    plan = followups.steps(ruled((60, 100), (20, 50)), GOODS, USUAL, as_of=AS_OF,
+                           times=[1.5, 1.25, 1.21])  # fmt: skip
+    assert plan["order_from"].tolist() == [150, 180]
+
+
+def test_no_group_nobody_to_address_or_no_rule_is_no_bundle():
+    rules = ruled((60, 100), (20, 50))
+    for nobody in ({"group_value": None}, {"group_may": None}, {"group_may": 0}):
+        assert followups.steps(rules, GOODS, USUAL | nobody, as_of=AS_OF).empty
+    assert followups.steps(rules.iloc[:0], GOODS, USUAL, as_of=AS_OF).empty
+
+
+@pytest.mark.parametrize("wrong", [{"times": [1.0, 2.0]}, {"off": 1.0}, {"off": 0.0}])
+def test_a_step_at_the_usual_order_or_a_part_that_is_none_is_refused(wrong):
+    with pytest.raises(followups.FollowupError, match="times above 1"):
+        followups.steps(ruled((60, 100), (20, 50)), GOODS, USUAL, as_of=AS_OF, **wrong)
+
+
+def grouped(cells, *, size=60, dear=()):
+    """Facts of group 2 of `size` customers, of whom nine may be addressed."""
+    ids = [f"c{n:02d}" for n in range(size)]
+    members = pd.DataFrame({"customer_id": ids, "kind": "behaviour", "group": followups.GROUP})
+    sales = [*range(10, 10 * size + 1, 10)]
+    clusters = pd.DataFrame({"customer_id": ids, "orders": 2, "sales": sales})
+    tiers = pd.DataFrame({"customer_id": ids, "tier": [
+        "high value" if who in dear else "general" for who in ids]})  # fmt: skip
+    may = pd.DataFrame({"customer_id": ids, "purpose": "marketing",
+                        "allowed": [n < 9 for n in range(size)]})  # fmt: skip
+    return followups.group_facts(cells, members, clusters, tiers, may, ruled((60, 100), (20, 50)))
 
 
 def test_group_2_is_told_with_its_buyers_and_the_whole_group_unless_they_are_few():
-    rules = ruled((60, 100), (20, 50))
-    names = [*followups.CODES, "kind", "group", "buyers", "followed"]
-    cells = pd.DataFrame([(*AB, "behaviour", followups.GROUP, 50, 30)], columns=names)
-    ids = [f"c{n:02d}" for n in range(60)]
-    members = pd.DataFrame({"customer_id": ids, "kind": "behaviour", "group": followups.GROUP})
-    clusters = pd.DataFrame({"customer_id": ids, "orders": 2, "order_value": 80.0})
-    may = pd.DataFrame({"customer_id": ids, "purpose": "marketing",
-                        "allowed": [n < 9 for n in range(60)]})  # fmt: skip
-    told = followups.group_facts(cells, members, clusters, may, rules)
+    cells = pd.DataFrame([(*AB, "behaviour", followups.GROUP, 50, 30)], columns=NAMES)
+    told = grouped(cells)
     assert (told["group_rate"], told["group_whole"], told["group_may"]) == (0.6, 0.5, 9)
-    assert (told["group_from"], told["group_value"]) == ("Apple", 80.0)
-    few = followups.group_facts(cells.assign(followed=47), members, clusters, may, rules)
+    assert (told["group_from"], told["group_value"]) == ("Apple", 25.0)  # 450 by 18 orders
+    few = grouped(cells.assign(followed=47))
     assert few["group_rate"] is None  # three did not come back
     assert followups.group_note(few).startswith("Of the group that buys little and often, too few")
+
+
+def test_who_is_of_high_value_is_not_addressed_here():
+    cells = pd.DataFrame(columns=NAMES)
+    told = grouped(cells, dear=["c00", "c08", "c40"])
+    assert (told["group_may"], told["group_value"]) == (7, 25.0)  # 350 by 14 orders
+    told = grouped(cells, dear=["c00", "c01", "c02", "c03", "c04"])
+    assert told["group_may"] is None  # four are left, a handful
+    said = followups.bundle_note(told | {"in_order": 1, "bundles": 0})
+    assert said.startswith("Sales: no bundle to propose. Hardly anybody")
+
+
+def test_without_a_group_2_the_page_says_so_and_proposes_nothing():
+    told = grouped(pd.DataFrame(columns=NAMES), size=0)
+    assert (told["group_size"], told["group_may"], told["group_value"]) == (0, None, None)
+    assert "No group of today" in followups.bundle_note(told)
+    assert followups.group_note(told).startswith("No group of today")
 
 
 @pytest.mark.parametrize(
@@ -331,10 +396,71 @@ def test_the_page_says_what_there_is_and_no_more(found, said):
     assert said in followups.answer(found)
 
 
+OFFERED = {"offers": 9, "offered": 8, "from_follow": 2, "from_together": 7, "offered_follow": 2,
+           "offered_together": 7}  # fmt: skip
+
+
 def test_offers_to_a_handful_are_not_told_on_the_page():
-    row = {"offers": 6, "offered": 4, "from_follow": 6, "from_together": 0}
-    assert followups.few_offered(row, least=5) == dict.fromkeys(row, 0)
-    assert followups.few_offered(row, least=4) == row
+    told = followups.few_offered(OFFERED, least=9)
+    assert [told[name] for name in ("offers", "offered", "from_follow")] == [None] * 3
+    assert followups.marketing_note(told).startswith("Marketing: nothing to offer")
+
+
+@pytest.mark.parametrize(
+    ("follow", "together", "said"),
+    [
+        (2, 7, "All but a few of the offers come from the pairs on the page on baskets"),
+        (7, 2, "All but a few of the offers come from the rules here"),
+        (5, 6, ": {from_together} found on the page on baskets, {from_follow}"),
+        (6, 5, ": {from_follow} found here, {from_together}"),
+        (0, 6, ": {from_together} found on the page on baskets, {from_follow}"),
+    ],
+)
+def test_the_action_says_first_where_most_offers_come_from(follow, together, said):
+    row = OFFERED | {"from_follow": follow, "offered_follow": follow,
+                     "from_together": together, "offered_together": together}  # fmt: skip
+    assert said in followups.marketing_note(followups.few_offered(row, least=5))
+
+
+def test_offers_are_counted_by_reason_with_their_customers(con):
+    text = "customer_id reason\na follows\na follows\nb bought_together"
+    made = literal(con, "features/crosssell", text)
+    made = made.mutate(reason=made.reason.replace("_", " "))
+    (row,) = engine.frame(con, followups.offer_facts(made)).to_dict("records")
+    assert list(row.values()) == [3, 2, 2, 1, 1, 1]
+    (none,) = engine.frame(con, followups.offer_facts(made.filter(made.reason == ""))).to_dict(
+        "records")  # fmt: skip
+    assert list(none.values()) == [0] * 6
+
+
+# --- the table of the page
+
+
+def test_the_ratio_shown_is_that_of_the_two_shares_beside_it_and_the_floor_is_theirs():
+    (row,) = followups.shown(ruled((30, 100), (2, 50), usual=30)).itertuples()
+    assert (row.followers, row.follow_share, row.usual_share) == (30, 0.3, 0.03)
+    assert row.times_usual == pytest.approx(row.follow_share / row.usual_share)
+    assert row.later_share == 0.04  # 32 of 150, both parts together, is below the floor
+
+
+def test_rules_to_act_on_come_first_and_of_the_others_a_few():
+    rule = ruled((60, 100), (20, 50))
+    kinds = [(False, True), (True, False), (True, True), (False, False), (True, True)]
+    rules = pd.concat([rule.assign(consequent_code=f"B{n}", consequent=f"B{n}", holds=holds,
+                                   is_in_order=order)
+                       for n, (holds, order) in enumerate(kinds)], ignore_index=True)  # fmt: skip
+    assert len(followups.shown(rules, others=1)) == 3
+    every = followups.shown(rules)
+    assert every["rule"].str[-2:].tolist() == ["B2", "B4", "B1", "B0", "B3"]
+    assert every["held"].tolist() == ["yes", "yes", "in no order", "not later", "neither"]
+    assert followups.shown(rules.iloc[:0]).empty
+
+
+def test_the_headline_tells_the_figures_of_the_first_part():
+    starts = pd.DataFrame({"product_id": "A", "part": ["first", "later"], "buyers": [100, 50]})
+    told = followups.facts(starts, ruled((60, 100), (20, 50)), GOODS)
+    assert (told["best_followers"], told["best_buyers"], told["best_rate"]) == (60, 100, 0.6)
+    assert (told["best_usual"], told["best_later"], told["best_lift"]) == (0.1, 0.4, 6.0)
 
 
 # --- the demo

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from crm import chance, disclosure
-from crm.tables import GROUPS, lookup
+from crm.tables import GROUPS, TIERS, lookup
 
 if TYPE_CHECKING:
     import ibis
@@ -30,6 +30,7 @@ GROUP = GROUPS[1]  # group 2: buys little and often (CLU-03)
 PARTS = ("first", "later", "open")  # of the starts; open ones are not decided yet
 SURE = 0.05  # rate of false discoveries up to which B comes after A more than before
 REASONS = ("follows", "bought together")  # where an offer comes from (ASC-08)
+HELD = ("yes", "in no order", "not later", "neither")  # a rule, after the first part
 SIDES = ("antecedent", "consequent")
 CODES = ("antecedent_code", "consequent_code")
 
@@ -371,14 +372,15 @@ def facts(
 ) -> dict:
     """Metrics of starts and rules; `starts` as `buyers` gives them.
 
-    The best is the first that may be shown: of its buyers, those who did not come back are no few.
+    The best is the first that may be shown: neither its followers nor the others are few. Its
+    figures are those of the first part, in which it was found, and `best_later` of the rest.
     """
     sizes = starts.groupby("part")["buyers"].sum()
     first = strongest(rules)
-    open_ones = first[first["buyers"] - first["followed"] >= least]
+    open_ones = first[(first["n"] >= least) & (first["n_antecedent"] - first["n"] >= least)]
     best = open_ones.iloc[0] if len(open_ones) else None
-    told = {"rate": "rate", "usual": "usual_rate", "before": "before_rate", "later": "later_rate",
-            "lift": "lift"}  # fmt: skip
+    told = {"rate": "first_rate", "usual": "first_usual_rate", "before": "first_before_rate",
+            "later": "later_rate", "lift": "lift"}  # fmt: skip
     return {
         "products": len(goods),
         **{f"{part}_starts": int(sizes.get(part, 0)) for part in PARTS},
@@ -388,7 +390,8 @@ def facts(
         "in_order": len(first),
         "best_from": "" if best is None else best["antecedent"],
         "best_to": "" if best is None else best["consequent"],
-        "best_buyers": 0 if best is None else int(best["buyers"]),
+        "best_followers": 0 if best is None else int(best["n"]),
+        "best_buyers": 0 if best is None else int(best["n_antecedent"]),
         **{f"best_{name}": 0.0 if best is None else float(best[of]) for name, of in told.items()},
     }
 
@@ -397,33 +400,29 @@ def group_facts(
     cells: pd.DataFrame,
     members: pd.DataFrame,
     clusters: pd.DataFrame,
+    tiers: pd.DataFrame,
     permits: pd.DataFrame,
     rules: pd.DataFrame,
     *,
     least: int = 5,
 ) -> dict:
-    """Metrics of group 2: the rule it follows most, whom to address, and their order value (E3).
+    """Metrics of group 2: its size, whom to address, and the first of its rules (E3).
 
-    What few customers share is None.
+    `group_may` leaves out who is of high value, whom their account manager looks after (RPT-09);
+    `group_value` is sales ÷ orders of the same customers, since the coupon is theirs.
+    What few or no customers share is None; `group_size` is 0 where no group buys little and often.
     """
-    ours = members[(members["kind"] == "behaviour") & (members["group"] == GROUP)]
+    ours = members[(members["kind"] == "behaviour") & (members["group"] == GROUP)]["customer_id"]
     may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]["customer_id"]
-    mine = clusters[clusters["customer_id"].isin(ours["customer_id"]) & (clusters["orders"] > 0)]
-    size = disclosure.few(int(ours["customer_id"].isin(may).sum()), least)
-    made = {"group_may": size, "group_value": float(mine["order_value"].median())
-            if len(mine) >= least else None}  # fmt: skip
-    part = cells[(cells["kind"] == "behaviour") & (cells["group"] == GROUP)]
-    part = part.merge(rules[[*CODES, *SIDES]].assign(place=range(len(rules))), on=[*CODES])
-    part = part[(part["followed"] >= least) & (part["buyers"] - part["followed"] >= least)]
-    part = part.assign(rate=part["followed"] / part["buyers"])
-    best = part.sort_values("place").iloc[0] if len(part) else None
-    return made | {
-        "group_from": "" if best is None else best["antecedent"],
-        "group_to": "" if best is None else best["consequent"],
-        "group_buyers": None if best is None else int(best["buyers"]),
-        "group_rate": None if best is None else float(best["rate"]),
-        "group_whole": None if best is None else float(best["followed"] / max(len(ours), 1)),
-    }
+    dear = tiers.loc[tiers["tier"] == TIERS[0], "customer_id"]
+    is_open = ours.isin(may) & ~ours.isin(dear)
+    mine = clusters[clusters["customer_id"].isin(ours[is_open]) & (clusters["orders"] > 0)]
+    return {
+        "group_size": disclosure.few(len(ours), least),
+        "group_may": disclosure.few(int(is_open.sum()), least) or None,
+        "group_value": float(mine["sales"].sum()) / int(mine["orders"].sum())
+        if len(mine) >= least else None,
+    } | _group_rule(cells, rules, len(ours), least)  # fmt: skip
 
 
 def steps(
@@ -433,8 +432,8 @@ def steps(
     *,
     as_of: date,
     bundles: int = 3,
-    times: list[float] = (1.0, 1.5, 2.0),
-    off: list[float] = (0.05, 0.08, 0.1),
+    times: list[float] = (1.25, 1.5, 2.0),
+    off: float = 0.2,
     round_to: int = 10,
 ) -> pd.DataFrame:
     """One step of one bundle for group 2 in the month after `as_of`: from what sum, how much off.
@@ -444,71 +443,95 @@ def steps(
     rules
         Those to act on; the first `bundles` are proposed.
     found
-        Of `group_facts`: the group's usual order value.
-    times, off
-        Each step: threshold as a multiple of the usual order value, and the share taken off.
+        Of `group_facts`: whom to address, and their sales ÷ orders; no step without either.
+    times
+        Thresholds as multiples of the usual order, all above it: a coupon for what is bought
+        anyway only costs.
+    off
+        Part of what the threshold rises above the usual order that comes off (ASC-11).
     round_to
-        Thresholds are rounded up to a multiple of it, reductions to half of it (ASC-11).
+        Thresholds are rounded up to a multiple of it, reductions down to one of half of it.
 
     Raises
     ------
     FollowupError
-        The two lists differ in length.
+        A step that is not above the usual order, or a part that is no part.
     """
-    if len(times) != len(off):
+    if min(times, default=2) <= 1 or not 0 < off < 1:
         raise FollowupError(
-            f"followups.steps: times has {len(times)} steps and off {len(off)}; expected as many"
+            f"followups.steps: times {list(times)} and off {off}; expected times above 1 and a "
+            "part between 0 and 1"
         )
     price = dict(zip(goods["product_id"], goods["price"].astype(float), strict=True))
-    value, month = found["group_value"] or 0.0, (as_of.replace(day=1) + timedelta(days=32))
+    usual, month = found["group_value"] or 0.0, (as_of.replace(day=1) + timedelta(days=32))
     rows = []
-    for rule in rules.head(bundles).itertuples() if value else ():
+    for rule in rules.head(bundles).itertuples() if usual and found["group_may"] else ():
         both = price[rule.antecedent_code] + price[rule.consequent_code]
-        for factor, share in sorted(zip(times, off, strict=True)):
-            least = np.ceil(round(value * factor / round_to, 9)) * round_to
-            less = max(round(least * share / round_to * 2), 1) * round_to / 2
-            rows.append((month.replace(day=1), f"{rule.antecedent} + {rule.consequent}", both,
-                         least, less))  # fmt: skip
-    names = ["month", "bundle", "usual_price", "order_from", "reduction"]
-    return pd.DataFrame(rows, columns=names).drop_duplicates(["bundle", "order_from"])
+        for least, less in _thresholds(usual, times, off, round_to):
+            if least >= both:  # else the pair alone would earn the reduction
+                rows.append((month.replace(day=1), f"{rule.antecedent} + {rule.consequent}", both,
+                             least, least - usual, less, least - usual - less))  # fmt: skip
+    names = ["month", "bundle", "usual_price", "order_from", "more_sales", "reduction",
+             "before_goods"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
 
 
 def offer_facts(made: ibis.Table) -> ibis.Table:
-    """One row: offers, customers with one, and offers by reason."""
+    """One row: offers and customers with one, of all and by reason."""
     from ibis import _
 
+    followed, together = (made.reason == reason for reason in REASONS)
     return made.aggregate(
         offers=_.count(),
         offered=_.customer_id.nunique(),
-        from_follow=(_.reason == REASONS[0]).sum().fill_null(0),
-        from_together=(_.reason == REASONS[1]).sum().fill_null(0),
+        from_follow=followed.sum().fill_null(0),
+        from_together=together.sum().fill_null(0),
+        offered_follow=_.customer_id.nunique(where=followed),
+        offered_together=_.customer_id.nunique(where=together),
     )
 
 
 def few_offered(row: dict, *, least: int) -> dict:
-    """The row of `offer_facts`; nothing is offered on a page to a handful, whom it would name."""
-    return row if disclosure.few(row["offered"], least) else dict.fromkeys(row, 0)
+    """Metrics of `offer_facts`; what goes to a handful is None, since it would name them.
+
+    `most_from` is the reason of most offers. Where one reason has few customers, neither is told:
+    the one is the rest of the other.
+    """
+    told = {name: row[name] for name in ("offers", "offered", "from_follow", "from_together")}
+    parts = (row["offered_follow"], row["offered_together"])
+    if any(disclosure.few(part, least) is None for part in parts):
+        told |= {"from_follow": None, "from_together": None}
+    if row["offered"] < least:
+        told = dict.fromkeys(told)
+    return told | {"most_from": REASONS[row["from_together"] >= row["from_follow"]]}
 
 
-def shown(rules: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
-    """One rule for the page: those that hold in this order first, then those that hold."""
-    place = np.lexsort([range(len(rules)), ~rules["is_in_order"], ~rules["holds"]])
-    columns = {"antecedent": "who_bought", "consequent": "then_buys", "followed": "followers",
-               "rate": "follow_share", "before_rate": "before_share", "usual_rate": "usual_share",
-               "lift": "times_usual", "later_rate": "later_share", "holds": "held",
-               "is_in_order": "in_this_order"}  # fmt: skip
-    rows = rules.iloc[place].reset_index(drop=True)
-    rows = disclosure.suppress_part(rows, part="followed", of="buyers", by=[*CODES], along=[],
-                                    hide=["rate", "before_rate", "later_rate"],
-                                    least=least)  # fmt: skip
+def shown(rules: pd.DataFrame, *, others: int = 10, least: int = 5) -> pd.DataFrame:
+    """One rule for the page: those to act on, then at most `others` that do not hold or come so.
+
+    All figures but `later_share` are those of the first part, to which the floors apply, so that
+    the ratio is that of the two shares beside it.
+    """
+    holds, is_in_order = rules["holds"].astype(bool), rules["is_in_order"].astype(bool)
+    said = np.select([holds & is_in_order, holds, is_in_order], HELD[:3], HELD[3])
+    place = np.lexsort([range(len(rules)), ~is_in_order, ~holds])
+    columns = {"rule": "rule", "n": "followers",
+               "first_rate": "follow_share", "first_before_rate": "before_share",
+               "first_usual_rate": "usual_share", "lift": "times_usual",
+               "later_rate": "later_share", "held": "held"}  # fmt: skip
+    rows = rules.assign(held=said, rule=_words(rules)).iloc[place]
+    rows = rows.head(int((holds & is_in_order).sum()) + others)
+    rows = disclosure.suppress_part(rows.reset_index(drop=True), part="n", of="n_antecedent",
+                                    by=[*CODES], along=[],
+                                    hide=["first_rate", "first_before_rate", "lift",
+                                          "later_rate"], least=least)  # fmt: skip
     return rows[[*columns]].rename(columns=columns)
 
 
 def drawn(rules: pd.DataFrame, *, top: int = 10, least: int = 5) -> pd.DataFrame:
     """One of the first rules in words: the share before A and after it."""
     head = shown(rules, least=least).dropna(subset=["follow_share"]).head(top)
-    words = head["who_bought"] + " → " + head["then_buys"]
-    return head.assign(rule=words)[["rule", "before_share", "follow_share"]]
+    return head[["rule", "before_share", "follow_share"]]
 
 
 def answer(found: dict) -> str:
@@ -525,20 +548,27 @@ def answer(found: dict) -> str:
         )
     if not found["in_order"]:
         return (
-            "**{hold} pair[s] of products go[es|] together over {within:days}, but none in one "
-            "order**: who likes the one likes the other, and buys it as often before as after."
+            "**Of {rules} rule[s] found up to {split_on:date}, {hold} hold[s|] later, but none in "
+            "one order**: who likes the one likes the other, and buys it as often before as after."
         )
     if not found["best_from"]:
-        return "**{in_order} rule[s] hold[s|]**; hardly anybody in them did not come back."
+        return (
+            "**Of {rules} rule[s] found up to {split_on:date}, {in_order} hold[s|] later, too, "
+            "and in this order**; hardly anybody in [it|them] did not come back."
+        )
     return (
-        "**{best_rate:pct} of the buyers of *{best_from:text}* buy *{best_to:text}* within "
-        "{within:days}**, where {best_usual:pct} do after any purchase, and {best_before:pct} did "
-        "in as many days before. {in_order} such rule[s] hold[s|] later, too."
+        "**Of {rules} rule[s] found up to {split_on:date}, {in_order} hold[s|] later, too, and in "
+        "this order.** For one, {best_followers} of {best_buyers} buyer[s] of "
+        "*{best_from:text}*, {best_rate:pct}, bought *{best_to:text}* within {within:days}, "
+        "where {best_usual:pct} do after any purchase, and {best_before:pct} did in as many days "
+        "before. Of those who began later, {best_later:pct} did."
     )
 
 
 def group_note(found: dict) -> str:
     """How often group 2 comes back for B (E3, Q-13)."""
+    if found["group_size"] == 0:
+        return "No group of today buys little and often, so there is no rate of it to tell."
     if found["group_rate"] is None:
         return (
             "Of the group that buys little and often, too few bought the first of a rule to tell."
@@ -551,27 +581,66 @@ def group_note(found: dict) -> str:
 
 
 def marketing_note(found: dict) -> str:
-    """Whom marketing offer what (ASC-08)."""
+    """Whom marketing offer what, and from which page most offers come (ASC-08)."""
+    is_few, are_baskets = found["from_follow"] is None, found["most_from"] == REASONS[1]
     if not found["offers"]:
         return (
             "Marketing: nothing to offer. Hardly anybody who may be addressed bought the first of "
             "a rule lately."
         )
+    if is_few and are_baskets:
+        return (
+            "**Marketing: send {offers} offer[s] to {offered} customer[s]**, who may all be "
+            "addressed. All but a few of the offers come from the pairs on the page on baskets, "
+            "not from the rules here."
+        )
+    if is_few:
+        return (
+            "**Marketing: send {offers} offer[s] to {offered} customer[s]**, who may all be "
+            "addressed. All but a few of the offers come from the rules here."
+        )
+    if are_baskets:
+        return (
+            "**Marketing: send {offers} offer[s] to {offered} customer[s]**, who may all be "
+            "addressed: {from_together} found on the page on baskets, {from_follow} found here."
+        )
     return (
-        "**Marketing: send {offers} offer[s] to {offered} customer[s]** who bought the first "
-        "product in the last {within:days} and not the second: {from_follow} found here, "
-        "{from_together} found among the baskets. All of them may be addressed."
+        "**Marketing: send {offers} offer[s] to {offered} customer[s]**, who may all be "
+        "addressed: {from_follow} found here, {from_together} found on the page on baskets."
     )
 
 
 def bundle_note(found: dict) -> str:
-    """What sales propose to group 2 next month (ASC-11)."""
-    if not found["bundles"] or not found["group_may"]:
-        return "Sales: no bundle to propose to those who buy little and often."
+    """What sales propose to group 2 next month, or why nothing (ASC-11)."""
+    if found["group_size"] == 0:
+        return "Sales: no bundle to propose. No group of today buys little and often."
+    if not found["in_order"]:
+        return "Sales: no bundle to propose. No rule here holds, in one order, to make one of."
+    if not found["group_may"]:
+        return (
+            "Sales: no bundle to propose. Hardly anybody who buys little and often may be "
+            "addressed and is not of high value."
+        )
+    if not found["bundles"]:
+        return (
+            "Sales: no bundle to propose. The orders of the group that buys little and often are "
+            "too small for a step that leaves a round sum to take off."
+        )
     return (
-        "**Sales: a monthly bundle with steps for {group_may} customer[s]** who buy little and "
-        "often and may be addressed: {bundles} bundle[s], the more off the larger the order. "
-        "Their usual order is {group_value:money}."
+        "**Sales: send {group_may} customer[s] who buy little and often a coupon for a larger "
+        "order next month**, good for orders with a bundle in them: {bundles} to choose from. "
+        "Their usual order is {group_value:money}, their sales ÷ their orders. Who may not be "
+        "addressed, or is of high value and has an account manager, is left out."
+    )
+
+
+def coupon_note() -> str:
+    """What the coupon pays for, and what is gained."""
+    return (
+        "The coupon pays for the larger order, not for the pair: no more than {off_share:pct0} of "
+        "what an order rises above the usual {group_value:money} comes off. The gain before the "
+        "goods are paid is the difference. Who would have ordered as much anyway only costs what "
+        "comes off: leave some of them out, to compare."
     )
 
 
@@ -580,6 +649,33 @@ def drawn_title(found: dict) -> str:
     if not found["best_from"]:
         return "What is bought before, and what after"
     return "{best_to:text} comes after {best_from:text} more than before it"
+
+
+def _group_rule(cells: pd.DataFrame, rules: pd.DataFrame, size: int, least: int) -> dict:
+    """The first rule that enough of group 2 follow, and enough do not."""
+    part = cells[(cells["kind"] == "behaviour") & (cells["group"] == GROUP)]
+    part = part.merge(rules[[*CODES, *SIDES]].assign(place=range(len(rules))), on=[*CODES])
+    part = part[(part["followed"] >= least) & (part["buyers"] - part["followed"] >= least)]
+    part = part.assign(rate=part["followed"] / part["buyers"])
+    best = part.sort_values("place").iloc[0] if len(part) else None
+    return {
+        "group_from": "" if best is None else best["antecedent"],
+        "group_to": "" if best is None else best["consequent"],
+        "group_buyers": None if best is None else int(best["buyers"]),
+        "group_rate": None if best is None else float(best["rate"]),
+        "group_whole": None if best is None else float(best["followed"] / max(size, 1)),
+    }
+
+
+def _thresholds(usual: float, times: list[float], off: float, round_to: int) -> list:
+    """Sums from which something comes off, and how much, without those where nothing would."""
+    made = {}
+    for factor in sorted(times):
+        least = float(np.ceil(round(usual * factor / round_to, 9)) * round_to)
+        made[least] = float(
+            np.floor(round((least - usual) * off / round_to * 2, 9)) * round_to / 2
+        )
+    return [(least, less) for least, less in made.items() if less > 0]
 
 
 def _days(number: int):
@@ -657,6 +753,10 @@ def _told(kept: pd.DataFrame, goods: pd.DataFrame) -> pd.DataFrame:
         rate=whole["n"] / whole["buyers"].where(whole["buyers"] > 0),
         usual_rate=whole["usual"] / whole["days"].where(whole["days"] > 0),
         before_rate=whole["before"] / whole["buyers"].where(whole["buyers"] > 0),
+        first_rate=kept["first_n"] / kept["first_buyers"].where(kept["first_buyers"] > 0),
+        first_before_rate=kept["first_before"] / kept["first_buyers"].where(
+            kept["first_buyers"] > 0),
+        first_usual_rate=kept["first_usual"] / kept["first_days"].where(kept["first_days"] > 0),
     ).rename(columns={"first_n": "n", "first_buyers": "n_antecedent"})  # fmt: skip
     for name in ("p_value", "q_value", "order_q"):
         kept[name] = chance.told(kept[name])

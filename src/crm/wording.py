@@ -108,9 +108,12 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "one_product": "Product",
     "other_product": "Other product",
     "later_share": "Later",
-    "before_share": "As many days before",
+    "before_share": "Days before",
     "follow_share": "Days after",
-    "usual_share": "After any purchase",
+    "usual_share": "After any",
+    "more_sales": "Above the usual order",
+    "reduction": "Comes off",
+    "before_goods": "Gain before goods cost",
     "rate_share": "Of its buyers",
     "whole_share": "Of the whole group",
     "all_share": "Of buyers in all groups",
@@ -158,6 +161,8 @@ FORMS = {  # column id: its form, where name and type do not tell
             "usual_price",
             "order_from",
             "reduction",
+            "more_sales",
+            "before_goods",
             "usual_spend",
             "estimate",
             "at_most",
@@ -176,6 +181,7 @@ FORMS = {  # column id: its form, where name and type do not tell
     "price_level": "num2",
     "other": "money",
     "share": "pct",
+    "usual_share": "pct2",  # small, and divided by
     "probability": "pct",
     "silhouette": "num2",
     "jaccard": "pct0",
@@ -194,7 +200,7 @@ PLACE = re.compile(r"\{([a-z0-9_]+)(?::([a-z0-9]+))?\}")
 _ENDING = re.compile(  # a Markdown link is none
     PLACE.pattern + r"|\[([^\[\]|]*)(?:\|([^\[\]|]*))?\](?!\()"
 )
-_PLACES = {"pct": 1, "pct0": 0}  # of a share in per cent
+_PLACES = {"pct": 1, "pct0": 0, "pct2": 2}  # of a share in per cent
 
 
 def keys(message: str) -> list[str]:
