@@ -752,7 +752,7 @@ def _best(every: pd.DataFrame, least: int) -> dict:
     whole = float(sales.sum())
     told = share is not None and whole > 0
     return {
-        "best": best,
+        "best": best.removeprefix("other: "),
         "best_share": float(sales[best]) / whole if told else None,
         "best_customers": share if told else None,
     }
