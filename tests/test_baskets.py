@@ -457,7 +457,7 @@ def ruled(text: str) -> pd.DataFrame:
     cells = [line.split() for line in text.splitlines() if line.strip()]
     made = pd.DataFrame(cells, columns=["antecedent_code", "consequent_code", "holds", "lift"])
     sides = {side: made[f"{side}_code"].str.upper() for side in ("antecedent", "consequent")}
-    more = {"between": "different goods", "relation": "complement", "confidence": 0.5,
+    more = {"between": "different goods", "confidence": 0.5,
             "later_confidence": 0.5, "n": 5, "suggestion": "offer"}  # fmt: skip
     return made.assign(**sides, **more, holds=made["holds"] == "yes",
                        lift=made["lift"].astype(float))  # fmt: skip
@@ -472,9 +472,10 @@ def test_missed_are_the_baskets_of_all_parts_with_the_first_alone():
 
 
 def test_only_rules_that_hold_and_lead_to_one_product_make_a_bundle():
-    made = ruled("a b yes 2\na b|c yes 3\nb a no 4\nc a yes 5\nb c yes 2")
-    made.loc[4, "relation"] = "none"  # they meet no oftener than any two products
-    kept = analysis.candidates(made, pd.Series([7, 7, 7, 0, 7]))
+    made = ruled("a b yes 2\na b|c yes 3\nb a no 4\nc a yes 5\nb c yes 1.9")
+    missed = pd.Series([7, 7, 7, 0, 7])  # b and c meet hardly oftener than any two products
+    kept = analysis.candidates(made, missed)
+    assert analysis.candidates(made, missed, crowded=1.01).empty
     assert kept[["antecedent_code", "consequent_code", "missed"]].values.tolist() == [
         ["a", "b", 7]
     ]  # c leads to a in every basket: nothing is missed

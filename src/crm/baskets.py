@@ -43,6 +43,7 @@ COUNTS = ("n", "n_antecedent", "n_consequent")
 MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
 UNITS = {"order": "order_id", "customer": "customer_id"}  # ASC-02, ASC-03
 SURE = 0.5  # confidence from which one product is offered to who bought the other
+BELONG = 2  # times as often as any two products: what a bundle needs
 COMPLEMENT = 1.2  # lift from which products go together (ASC-07)
 SUBSTITUTE = 0.8  # lift up to which products of one category replace each other (ASC-07)
 ENOUGH = 5  # meetings that chance gives: where it gives fewer, a lack of them tells nothing
@@ -484,16 +485,18 @@ def missed(rules: pd.DataFrame, packs: list[Baskets]) -> pd.Series:
     return pd.Series(left, rules.index, dtype="int64")
 
 
-def candidates(made: pd.DataFrame, missed: pd.Series) -> pd.DataFrame:
+def candidates(made: pd.DataFrame, missed: pd.Series, crowded: float = 1.0) -> pd.DataFrame:
     """One bundle that could be offered: a rule of `named` that holds and leads to one product.
 
-    Only complements: what meets no oftener than any two products do gains nothing from a bundle.
+    Only where the products meet at least twice as often as any two do in baskets of these sizes
+    (`crowding`): else it is the best seller, which everybody buys anyway.
     """
     is_one = ~made["consequent_code"].str.contains("|", regex=False)
     names = ["antecedent", "consequent", "antecedent_code", "consequent_code", "between",
              "confidence", "later_confidence", "lift"]  # fmt: skip
     texts = dict.fromkeys(names[:5], "str")
-    kept = made["holds"] & is_one & (missed > 0) & (made["relation"] == "complement")
+    belong = made["lift"] >= BELONG * max(crowded, 1)
+    kept = made["holds"] & is_one & (missed > 0) & belong
     return made.loc[kept, names].assign(missed=missed[kept]).astype(texts)
 
 
