@@ -372,7 +372,7 @@ def test_who_is_of_high_value_is_not_addressed_here():
     told = grouped(cells, dear=["c00", "c01", "c02", "c03", "c04"])
     assert told["group_may"] is None  # four are left, a handful
     said = followups.bundle_note(told | {"in_order": 1, "bundles": 0})
-    assert said.startswith("Sales: no bundle to propose. Hardly anybody")
+    assert said.startswith("Sales: no coupon with steps to propose. Hardly anybody")
 
 
 def test_without_a_group_2_the_page_says_so_and_proposes_nothing():

@@ -178,11 +178,11 @@ def test_events_are_numbered_for_customers_of_the_table_alone(con):
 
 def test_the_best_by_spend_are_of_high_value_ties_and_all_but_not_without_a_purchase():
     rows = pd.DataFrame({"later": [1, 1, 1, 0, 0], "spend": [5.0, 9.0, 9.0, 0.0, 0.0]})
-    assert links.outcomes(rows, top_share=0.2)["high value"].tolist() == [
+    assert links.outcomes(rows, top_share=0.2)["spent much"].tolist() == [
         False, True, True, False, False
     ]  # fmt: skip
     none = rows.assign(later=0, spend=0.0)
-    assert not links.outcomes(none)["high value"].any()
+    assert not links.outcomes(none)["spent much"].any()
     assert links.outcomes(none)["silent"].all()
 
 
@@ -376,7 +376,7 @@ def test_a_weak_rule_is_shown_and_gives_no_advice_nor_does_a_return_ask_for_a_sa
     facts = links.facts(weak, weak[:0], base=40, tagged=0)
     assert (facts["event_hold"], facts["silent_rules"], facts["service_rules"]) == (2, 0, 0)
     assert "No event goes strongly" in links.answer(facts)
-    good = found_rules().assign(consequent="high value", antecedent=["praise + return", "praise"])
+    good = found_rules().assign(consequent="spent much", antecedent=["praise + return", "praise"])
     facts = links.facts(good, good[:0], base=40, tagged=0)
     assert (facts["good_rules"], facts["good_from"]) == (1, "praise")
     assert "praise" not in links.sales_note({**facts, "good_rules": 0, "valued_rules": 0})

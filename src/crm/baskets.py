@@ -382,7 +382,8 @@ def named(
     leads = rules["confidence"].to_numpy() >= SURE
     relation = np.where(rules["lift"] >= COMPLEMENT * max(crowded, 1), "complement", "none")
     ways = [relation == "none", mirrored, leads]
-    advice = np.select(ways, ["none", "bundle", "offer"], "show nearby")
+    bundle = "bundle" if unit == "order" else "offer"  # weeks may lie between two purchases
+    advice = np.select(ways, ["none", bundle, "offer"], "show nearby")
     made = made.assign(suggestion=advice, relation=relation, between=_between(rules, goods))
     made[["conviction"]] = made[["conviction"]].replace(np.inf, np.nan)
     return made[lookup("features/association_rules").names]

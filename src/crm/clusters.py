@@ -385,6 +385,7 @@ def moved(every: pd.DataFrame) -> dict:
     return {
         "both_dates": len(both),
         "stayed_share": float(stayed.mean()) if len(both) else 0.0,
+        "stayed_all": float(stayed.sum()) / max(int((every["earlier"] != QUIET).sum()), 1),
         "chance_share": _by_chance(both["earlier"], both["cluster"]),
         "moved_rand": round(float(rand), DIGITS),
         "woken": int(((every["earlier"] == QUIET) & (every["cluster"] != QUIET)).sum()),
@@ -641,12 +642,18 @@ def stay_note(found: dict) -> str:
         "Ward's method, which joins the nearest instead, agrees by a Rand index of "
         "{rival_rand:num2}, where one is the same and zero chance. Of {both_dates} customer[s] "
         "grouped at both dates {stayed_share:pct} are in the same group, where chance gives "
-        "{chance_share:pct}; {fell_quiet} fell quiet since, {woken} woke up or came new."
+        "{chance_share:pct}; {fell_quiet} fell quiet since, so of all grouped then "
+        "{stayed_all:pct} are where they were. {woken} woke up or came new."
     )
 
 
 def active_note(found: dict) -> str:
     """What marketing has to do with those who look but do not buy (CLU-04, CLU-12)."""
+    if "interactions" in found["idle"]:
+        return (
+            "Marketing: whether anybody looks in without buying is not known. The source tells "
+            "nothing of visits, contacts or answers by customer."
+        )
     if not found["active"]:
         return "Marketing: no group looks in without buying."
     if not found["active_may"]:

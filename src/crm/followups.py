@@ -613,18 +613,21 @@ def marketing_note(found: dict) -> str:
 def bundle_note(found: dict) -> str:
     """What sales propose to group 2 next month, or why nothing (ASC-11)."""
     if found["group_size"] == 0:
-        return "Sales: no bundle to propose. No group of today buys little and often."
+        return "Sales: no coupon with steps to propose. No group of today buys little and often."
     if not found["in_order"]:
-        return "Sales: no bundle to propose. No rule here holds, in one order, to make one of."
+        return (
+            "Sales: no coupon with steps to propose. No rule here holds, in one order, to make "
+            "one of."
+        )
     if not found["group_may"]:
         return (
-            "Sales: no bundle to propose. Hardly anybody who buys little and often may be "
-            "addressed and is not of high value."
+            "Sales: no coupon with steps to propose. Hardly anybody who buys little and often "
+            "may be addressed and is not of high value."
         )
     if not found["bundles"]:
         return (
-            "Sales: no bundle to propose. The orders of the group that buys little and often are "
-            "too small for a step that leaves a round sum to take off."
+            "Sales: no coupon with steps to propose. The orders of the group that buys little "
+            "and often are too small for a step that leaves a round sum to take off."
         )
     return (
         "**Sales: send {group_may} customer[s] who buy little and often a coupon for a larger "

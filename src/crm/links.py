@@ -52,8 +52,9 @@ EVENTS = (
     *SERVICE,
     *GOODS,
 )
-SILENT, AGAIN, VALUED = "silent", "bought again", "high value"
-OUTCOMES = (SILENT, AGAIN, VALUED)
+SILENT, AGAIN, MUCH = "silent", "bought again", "spent much"
+OUTCOMES = (SILENT, AGAIN, MUCH)
+VALUED = "high value"  # the name of a tier alone (Q-47)
 AT_RISK = "at risk"
 TAGS = (  # tags with one value that may stand in a combination
     *("gender", "age_band", "province", "country", "industry", "acquisition", "contract_status"),
@@ -190,14 +191,14 @@ def outcomes(people: pd.DataFrame, *, top_share: float = 0.2) -> pd.DataFrame:
     Examples
     --------
     >>> rows = pd.DataFrame({"later": [0, 1, 2, 1, 1], "spend": [0.0, 9, 5, 1, 2]})
-    >>> outcomes(rows, top_share=0.2)["high value"].tolist()
+    >>> outcomes(rows, top_share=0.2)["spent much"].tolist()
     [False, True, False, False, False]
     """
     spend = people["spend"].astype(float)
     best = np.sort(spend.to_numpy())[::-1][: max(int(round(top_share * len(spend), 9)), 1)]
     limit = best[-1] if len(best) else 0.0
     bought = people["later"] > 0
-    return pd.DataFrame({SILENT: ~bought, AGAIN: bought, VALUED: (spend >= limit) & (spend > 0)})
+    return pd.DataFrame({SILENT: ~bought, AGAIN: bought, MUCH: (spend >= limit) & (spend > 0)})
 
 
 def alike(purchases: pd.Series) -> np.ndarray:

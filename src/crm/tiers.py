@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NO_PURCHASE = TIERS[-1]
 UP, STAYED, DOWN, BEGAN = MOVES[:4]
-GROUPS = ("highest spend", "middle", "lowest spend", "nothing in the window")  # RFM-15
+GROUPS = ("highest spend", "middle", "lowest spend", "nothing net in the window")  # RFM-15
 LEAST = GROUPS[2]
 ORDERS = {"tier_before": TIERS, "tier": TIERS, "lifecycle": LIFECYCLE}
 EFFORTS = ("cases", "messages", "marketing_cost", "service_cost")
@@ -201,7 +201,7 @@ def grouped(tiers: pd.DataFrame, effort: pd.DataFrame, *, lowest: float = 0.1) -
     >>> effort = pd.DataFrame({"customer_id": ["a", "b", "c"], "spend": [9.0, 5.0, 1.0],
     ...     **{name: [None] * 3 for name in EFFORTS}})
     >>> grouped(tiers, effort, lowest=0.3)["group"].tolist()
-    ['highest spend', 'middle', 'lowest spend', 'nothing in the window']
+    ['highest spend', 'middle', 'lowest spend', 'nothing net in the window']
     """
     who = tiers[["customer_id", "tier"]].sort_values("customer_id", ignore_index=True)
     made = who.merge(effort, "left", "customer_id")
@@ -344,8 +344,9 @@ def answer(found: dict) -> str:
         )
     return (
         "**Since {before_on:date}, {down_customer_share:pct} of customers moved down and "
-        "{up_customer_share:pct} moved up**; those who fell had brought {down_spend_share:pct} of "
-        "spend. {stayed_customer_share:pct} stayed, and {began_customers} began to buy."
+        "{up_customer_share:pct} moved up**; those who fell have brought "
+        "{down_spend_share:pct} of all spend so far. {stayed_customer_share:pct} stayed, and "
+        "{began_customers} began to buy."
     )
 
 
