@@ -553,3 +553,52 @@ def test_sizes_of_orders_are_told_as_they_are():
         said, ("in the large ones", "are small", "sizes of orders"), strict=True
     ):
         assert words in text
+
+
+# --- groups (ASC-05)
+
+
+def test_a_rule_that_is_stronger_in_one_group_is_told_beside_all_customers():
+    both, one, other, none = {0, 1}, {0}, {1}, {2}
+    apart = baskets([both] * 30 + [one] * 5 + [other] * 5 + [none] * 40, 3)
+    mixed = baskets([both] * 10 + [one] * 25 + [other] * 25 + [none] * 20, 3)
+    made = analysis.in_groups(
+        {"apart": apart, "mixed": mixed},
+        shelf("x", "x", "x"),
+        mine_options={"support": 0.01},
+        rule_options={"confidence": 0.2, "lift": 0.0, "false_discoveries": 0.05},
+    )
+    assert made["cluster"].tolist() == ["apart", "apart"]  # both ways round
+    row = made.iloc[0]
+    assert (row["antecedent_code"], row["consequent_code"]) == ("p0", "p1")
+    assert (row["n"], row["n_antecedent"]) == (30, 35)
+    assert (row["confidence"], row["all_confidence"]) == (30 / 35, 40 / 70)
+    assert (row["lift"], row["all_lift"]) == (30 * 80 / 35**2, 40 * 160 / 70**2)
+    check("features/group_rules", made)
+    assert analysis.in_groups_shown(made)["followed_share"].tolist() == [30 / 35] * 2
+
+
+def test_who_merely_buys_more_has_no_rule_of_their_own():
+    often = baskets([{0, 1}] * 64 + [{0}] * 16 + [{1}] * 16 + [{2}] * 4, 3)
+    seldom = baskets([{0, 1}] * 4 + [{0}] * 16 + [{1}] * 16 + [{2}] * 64, 3)
+    made = analysis.in_groups(
+        {"often": often, "seldom": seldom},
+        shelf("x", "x", "x"),
+        mine_options={"support": 0.01},
+        rule_options={"confidence": 0.2, "lift": 0.0, "false_discoveries": 1.0},
+    )
+    assert (made.loc[made["cluster"] == "often", "q_value"] > 0.05).all()  # 80 % have each
+
+
+def test_groups_that_buy_alike_or_are_none_have_no_rule_of_their_own():
+    same = baskets([{0, 1}] * 20 + [{0}] * 20 + [{2}] * 20, 3)
+    options = {"mine_options": {"support": 0.01, "count": 5}, "rule_options": {}}
+    assert analysis.in_groups({"a": same, "b": same}, shelf("x", "x", "x"), **options).empty
+    none = analysis.in_groups({}, shelf("x", "x", "x"), **options)
+    check("features/group_rules", none)
+    assert analysis.in_groups_shown(none).empty
+
+
+def test_small_groups_are_not_looked_into():
+    clusters = pd.DataFrame({"cluster": ["b"] * 5 + ["a"] * 4 + ["c"] * 6})
+    assert analysis.groups(clusters, least=5) == ["b", "c"]

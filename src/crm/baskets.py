@@ -358,6 +358,88 @@ def confirmed(
     )  # fmt: skip
 
 
+def of_group(lines: ibis.Table, clusters: ibis.Table, group: str) -> ibis.Table:
+    """The `lines` of the customers of one group of `features/clusters`."""
+    return lines.semi_join(clusters.filter(clusters.cluster == group), "customer_id")
+
+
+def groups(clusters: pd.DataFrame, *, least: int = 5) -> list[str]:
+    """The groups of `features/clusters` that are not small, by name."""
+    sizes = clusters["cluster"].value_counts()
+    return sorted(sizes.index[sizes >= least])
+
+
+def in_groups(
+    inside: dict[str, Baskets],
+    goods: pd.DataFrame,
+    *,
+    mine_options: dict,
+    rule_options: dict,
+    least: int = 5,
+) -> pd.DataFrame:
+    """One rule that is stronger in one group than in all, as in `features/group_rules` (ASC-05).
+
+    The rules of each group are mined anew in its own baskets, one a customer. Who buys more has
+    more of every pair, so it is lifts that are compared: a rule is kept if both products meet more
+    often than their lift among all customers gives for how common they are in the group, with the
+    rate of false discoveries over the rules of all groups.
+
+    Parameters
+    ----------
+    inside
+        The baskets of the customers of each group.
+    mine_options, rule_options
+        Keywords of `mine` and `rules`; sets are pairs.
+    least
+        Customers who must have both products (Q-41).
+    """
+    floor = {**mine_options, "longest": PAIR, "count": max(mine_options.get("count", 5), least)}
+    parts = []
+    for group, pack in inside.items():
+        made = rules(mine(pack, **floor), **rule_options)
+        parts.append(made.assign(cluster=group)[_GROUPED])
+    made = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_GROUPED)
+    made = _beside_all(made, inside)
+    made = made.assign(q_value=_rounded(discoveries(made["p_value"]).to_numpy()))
+    kept = made[made["q_value"] <= rule_options.get("false_discoveries", 0.05)]
+    texts = {}
+    for side in SIDES:
+        items = [row[0] for row in kept[side]]
+        for column, name in (("product_id", f"{side}_code"), ("product_name", side)):
+            texts[name] = pd.Series(goods[column].to_numpy()[items], kept.index, dtype="str")
+    table = lookup("features/group_rules")
+    kept = kept.assign(**texts).astype({"cluster": "str", "n": "int64", "n_antecedent": "int64"})
+    return kept[table.names].sort_values([*table.key], ignore_index=True)
+
+
+def in_groups_shown(made: pd.DataFrame, *, each: int = 5) -> pd.DataFrame:
+    """One of the `each` rules of each group that stand out most from all customers."""
+    wide = made.assign(times_all=made["lift"] / made["all_lift"])
+    wide = wide.sort_values(["cluster", "times_all", "n", "antecedent_code", "consequent_code"],
+                            ascending=[True, False, False, True, True])  # fmt: skip
+    columns = {"cluster": "cluster", "antecedent": "who_bought", "consequent": "also_bought",
+               "n": "baskets_with_both", "confidence": "followed_share",
+               "all_confidence": "all_groups_share", "lift": "times_chance",
+               "all_lift": "all_groups_times"}  # fmt: skip
+    top = wide.groupby("cluster").head(each)[[*columns]].rename(columns=columns)
+    return top.reset_index(drop=True)
+
+
+def in_groups_note(found: dict) -> str:
+    """How many rules are stronger in one group than in all."""
+    if not found["groups"]:
+        return "No group by behaviour is large enough to look into."
+    if not found["group_rules"]:
+        return (
+            "In none of {groups} group[s] is a rule stronger than among all customers: what goes "
+            "together does so for everybody, or each group has too few customers to tell."
+        )
+    return (
+        "{group_rules} rule[s] [is|are] stronger in one of {groups} group[s] than among all "
+        "customers; nothing tells the others apart."
+    )
+
+
 def named(
     rules: pd.DataFrame, goods: pd.DataFrame, unit: str, crowded: float = 1.0
 ) -> pd.DataFrame:
@@ -852,6 +934,31 @@ def _padded(rules: pd.DataFrame, sides: list[str]) -> np.ndarray:
         made[np.repeat(np.arange(len(rules)), length), place] = items
         used += length
     return made
+
+
+_GROUPED = ["cluster", *SIDES, *COUNTS]
+
+
+def _beside_all(made: pd.DataFrame, inside: dict[str, Baskets]) -> pd.DataFrame:
+    """`made` with the lift in the group and in all, and how likely chance gives as much (Poisson).
+
+    Expected are as many as the lift among all gives for how common both products are in the group.
+    """
+    from crm import itemsets
+
+    sides = [[*SIDES], SIDES[:1], SIDES[1:]]
+    n, a, b = (sum((itemsets.count(pack, _padded(made, side)) for pack in inside.values()),
+                   np.zeros(len(made), np.int64)) for side in sides)  # fmt: skip
+    whole = sum(map(len, inside.values()))
+    all_lift = n * whole / np.maximum(a * b, 1)
+    sizes = made["cluster"].map({group: len(pack) for group, pack in inside.items()})
+    chance = (made["n_antecedent"] * made["n_consequent"] / sizes).astype(float)
+    met = pd.DataFrame({"n": made["n"], "expected": chance * all_lift}).astype(float)
+    return made.assign(
+        confidence=(made["n"] / made["n_antecedent"]).astype(float),
+        all_confidence=n / np.maximum(a, 1), lift=(met["n"] / chance), all_lift=all_lift,
+        p_value=_rounded(_by_meetings(met, is_more=True).to_numpy()),
+    )  # fmt: skip
 
 
 @cache

@@ -98,6 +98,8 @@ LABELS = {  # column id: what a reader sees; an id that is not here is shown wit
     "bic": "BIC, beside one group",
     "is_stable": "All stable",
     "followed_share": "So often",
+    "all_groups_share": "So often in all",
+    "all_groups_times": "Times chance in all",
     "between": "Between",
     "usual_amount": "Usual amount",
     "orders_without_it": "Orders without it",
