@@ -594,6 +594,8 @@ def test_groups_that_buy_alike_or_are_none_have_no_rule_of_their_own():
     same = baskets([{0, 1}] * 20 + [{0}] * 20 + [{2}] * 20, 3)
     options = {"mine_options": {"support": 0.01, "count": 5}, "rule_options": {}}
     assert analysis.in_groups({"a": same, "b": same}, shelf("x", "x", "x"), **options).empty
+    apart = baskets([{0}] * 9 + [{1}] * 9, 3)
+    assert analysis.in_groups({"a": apart}, shelf("x", "x", "x"), **options).empty
     none = analysis.in_groups({}, shelf("x", "x", "x"), **options)
     check("features/group_rules", none)
     assert analysis.in_groups_shown(none).empty

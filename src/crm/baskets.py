@@ -951,7 +951,7 @@ def _beside_all(made: pd.DataFrame, inside: dict[str, Baskets]) -> pd.DataFrame:
                    np.zeros(len(made), np.int64)) for side in sides)  # fmt: skip
     whole = sum(map(len, inside.values()))
     all_lift = n * whole / np.maximum(a * b, 1)
-    sizes = made["cluster"].map({group: len(pack) for group, pack in inside.items()})
+    sizes = made["cluster"].map({group: len(pack) for group, pack in inside.items()}).astype(float)
     chance = (made["n_antecedent"] * made["n_consequent"] / sizes).astype(float)
     met = pd.DataFrame({"n": made["n"], "expected": chance * all_lift}).astype(float)
     return made.assign(
