@@ -63,9 +63,8 @@ _MOST_SHEET = 5_000_000  # cells of a sheet, blank ones between them included
 _MOST_TEXT = 256 << 20  # bytes of text in the cells of a sheet, repeated ones counted again
 _MOST_RATIO = 200  # of packed bytes; sheets of people pack ten to fifty times
 _MOST_REJECTS = 100_000  # rows that are counted in a message about bad rows
-BAD_ZIP = (  # raised at a zip that is torn, cut off, encrypted, or packed in an unknown way
-    zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError,
-)  # fmt: skip
+# raised at a zip that is torn, cut off, encrypted, or packed in an unknown way
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError)
 _JSON = (".jsonl", ".ndjson", ".json")
 _BROKEN = {  # DuckDB's kind of error: found, expected, how to mend
     "TOO MANY COLUMNS": (
