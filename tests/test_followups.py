@@ -437,10 +437,43 @@ def test_offers_are_counted_by_reason_with_their_customers(con):
 
 
 def test_the_ratio_shown_is_that_of_the_two_shares_beside_it_and_the_floor_is_theirs():
-    (row,) = followups.shown(ruled((30, 100), (2, 50), usual=30)).itertuples()
+    (row,) = followups.shown(ruled((30, 100), (6, 150), usual=30)).itertuples()
     assert (row.followers, row.follow_share, row.usual_share) == (30, 0.3, 0.03)
     assert row.times_usual == pytest.approx(row.follow_share / row.usual_share)
-    assert row.later_share == 0.04  # 32 of 150, both parts together, is below the floor
+    assert row.later_share == 0.04  # 36 of 250, both parts together, is below the floor
+
+
+def test_few_later_buyers_confirm_nothing_and_are_not_told():
+    one = ruled((60, 100), (1, 1))
+    assert one["later_rate"].item() == 1
+    assert not one["holds"].item()
+    assert followups.shown(one)["later_share"].isna().all()
+    assert ruled((60, 100), (4, 10))["holds"].item() is False
+    assert ruled((60, 100), (5, 10))["holds"].item() is True
+    five = ruled((60, 100), (20, 50), before=3)
+    assert followups.shown(five)["before_share"].isna().all()
+    starts = pd.DataFrame({"part": ["first", "later"], "buyers": [100, 50]})
+    assert followups.facts(starts, five, GOODS)["best_from"] == ""
+
+
+def test_a_product_that_follows_one_other_alone_is_in_order():
+    names = [*followups.CODES, "part", "n", "both_before", "after", "before"]
+    pairs = pd.DataFrame([(*AB, "first", 40, 0, 40, 0)], columns=names)
+    kept = pd.DataFrame([AB], columns=followups.CODES)
+    assert followups._in_order(kept, pairs).item() < 1e-6
+
+
+def test_products_of_one_name_are_two_rows():
+    rules = pd.concat([ruled((60, 100), (20, 50))] * 2, ignore_index=True)
+    rules["antecedent_code"] = ["A1", "A2"]
+    cells = pd.DataFrame(
+        [(code, "B", "behaviour", group, 50, 20) for code in ("A1", "A2") for group in "xy"],
+        columns=[*followups.CODES, "kind", "group", "buyers", "followed"],
+    )
+    members = pd.DataFrame({"customer_id": [f"c{n}" for n in range(200)], "kind": "behaviour",
+                            "group": ["x", "y"] * 100})  # fmt: skip
+    shown = followups.by_group(cells, members, rules, kind="behaviour")
+    assert shown["rate_share"].tolist() == [0.4] * 4
 
 
 def test_rules_to_act_on_come_first_and_of_the_others_a_few():

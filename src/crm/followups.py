@@ -213,7 +213,7 @@ def rules(
     goods
         As `goods` gives it.
     count
-        Followers that a rule needs in the first part of the window (Q-13).
+        Followers that a rule needs in each part of the window (Q-13).
     rate, lift
         Floors of a rule in both parts (Q-13); lift is the rate divided by what is usual.
     false_discoveries
@@ -238,6 +238,7 @@ def rules(
     kept["is_in_order"] = kept["order_q"] <= SURE
     later_rate = kept["later_n"] / kept["later_buyers"].where(kept["later_buyers"] > 0)
     is_close = (kept["later_lift"] >= lift) & (kept["later_lift"] > 1)
+    is_close &= kept["later_n"] >= count
     kept = kept.assign(later_rate=later_rate, holds=(later_rate >= rate) & is_close)
     return _told(kept, goods)
 
@@ -301,21 +302,22 @@ def by_group(
     `all_share` of all customers' buyers of A, to compare.
     """
     sizes = members[members["kind"] == kind].groupby("group").size()
-    codes = ["antecedent_code", "consequent_code"]
     head = rules.head(top)
-    named = head[[*codes, "rate"]].assign(rule=_words(head), place=range(len(head)))
-    rows = cells[cells["kind"] == kind].merge(named, on=codes)
+    named = head[[*CODES, "rate"]].assign(rule=_words(head), place=range(len(head)))
+    rows = cells[cells["kind"] == kind].merge(named, on=[*CODES])
     rows = rows.sort_values(["place", "group"], ignore_index=True)
     rows = rows.assign(rate_share=rows["followed"] / rows["buyers"].where(rows["buyers"] > 0),
                        whole_share=rows["followed"] / rows["group"].map(sizes),
                        all_share=rows["rate"])  # fmt: skip
-    shown = rows[["rule", "group", "buyers", "rate_share", "whole_share", "all_share"]]
-    cell = {"by": ["rule", "group"], "least": least}
+    columns = ["rule", "group", "buyers", "rate_share", "whole_share", "all_share"]
+    shown = rows[[*CODES, *columns]]
+    cell = {"by": [*CODES, "group"], "least": least}
     part = cell | {"part": "rate_share", "of": "buyers", "hide": ["whole_share"]}
     shown = disclosure.suppress_part(shown, along=["group"], **part)
     shown = disclosure.suppress(shown, count="buyers", along=["group"],
                                 hide=["buyers", "rate_share", "whole_share"], **cell)  # fmt: skip
-    return disclosure.suppress_part(shown, along=[], **part)  # counts what the first has hidden
+    shown = disclosure.suppress_part(shown, along=[], **part)  # counts what the first has hidden
+    return shown[columns]
 
 
 def offers(
@@ -377,8 +379,7 @@ def facts(
     """
     sizes = starts.groupby("part")["buyers"].sum()
     first = strongest(rules)
-    open_ones = first[(first["n"] >= least) & (first["n_antecedent"] - first["n"] >= least)]
-    best = open_ones.iloc[0] if len(open_ones) else None
+    best = next((rule for _, rule in first.iterrows() if _is_open(rule, least)), None)
     told = {"rate": "first_rate", "usual": "first_usual_rate", "before": "first_before_rate",
             "later": "later_rate", "lift": "lift"}  # fmt: skip
     return {
@@ -521,10 +522,11 @@ def shown(rules: pd.DataFrame, *, others: int = 10, least: int = 5) -> pd.DataFr
                "later_rate": "later_share", "held": "held"}  # fmt: skip
     rows = rules.assign(held=said, rule=_words(rules)).iloc[place]
     rows = rows.head(int((holds & is_in_order).sum()) + others)
-    rows = disclosure.suppress_part(rows.reset_index(drop=True), part="n", of="n_antecedent",
-                                    by=[*CODES], along=[],
-                                    hide=["first_rate", "first_before_rate", "lift",
-                                          "later_rate"], least=least)  # fmt: skip
+    rows, cell = rows.reset_index(drop=True), {"by": [*CODES], "along": [], "least": least}
+    for part, of, hide in (("n", "n_antecedent", ["first_rate", "first_before_rate", "lift"]),
+                           ("first_before_rate", "n_antecedent", []),
+                           ("later_n", "later_buyers", ["later_rate"])):  # fmt: skip
+        rows = disclosure.suppress_part(rows, part=part, of=of, hide=hide, **cell)
     return rows[[*columns]].rename(columns=columns)
 
 
@@ -654,6 +656,14 @@ def drawn_title(found: dict) -> str:
     return "{best_to:text} comes after {best_from:text} more than before it"
 
 
+def _is_open(rule: pd.Series, least: int) -> bool:
+    """Whether no figure of a rule is of few customers, nor of all but few."""
+    before = round(rule["first_before_rate"] * rule["n_antecedent"])
+    parts = [(rule["n"], rule["n_antecedent"]), (before, rule["n_antecedent"]),
+             (rule["later_n"], rule["later_buyers"])]  # fmt: skip
+    return all(disclosure.share(int(n), int(of), least) is not None for n, of in parts)
+
+
 def _group_rule(cells: pd.DataFrame, rules: pd.DataFrame, size: int, least: int) -> dict:
     """The first rule that enough of group 2 follow, and enough do not."""
     part = cells[(cells["kind"] == "behaviour") & (cells["group"] == GROUP)]
@@ -731,15 +741,15 @@ def _lift(part: dict) -> pd.Series:
 
 
 def _in_order(kept: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
-    """The q-value that B comes after A more often than it comes after other products."""
+    """The q-value that B comes after A more often than it comes after all other products."""
     from scipy.stats import binom
 
     both = pairs.groupby([*CODES])[["after", "before"]].sum()
-    whole = both.groupby("consequent_code").sum()
-    expected = whole["after"] / (whole["after"] + whole["before"]).where(whole.sum(axis=1) > 0)
     mine = both.reindex(pd.MultiIndex.from_frame(kept[[*CODES]]), fill_value=0)
-    share = kept["consequent_code"].map(expected).fillna(0.5).to_numpy(float)
+    whole = both.groupby("consequent_code").sum().reindex(kept["consequent_code"], fill_value=0)
     after, before = (mine[name].to_numpy(float) for name in ("after", "before"))
+    others = whole["after"].to_numpy(float) - after, whole["before"].to_numpy(float) - before
+    share = np.divide(others[0], sum(others), out=np.full(len(kept), 0.5), where=sum(others) > 0)
     values = binom.sf(after - 1, after + before, share)
     return chance.discoveries(pd.Series(values, kept.index, float).fillna(1.0))
 
