@@ -234,10 +234,12 @@ def test_no_customer_at_all_leaves_a_page_that_says_so():
     check("features/clusters", every)
 
 
-@pytest.mark.parametrize("features", [[], ["orders", "colour"]])
+@pytest.mark.parametrize("features", [[], ["orders", "colour"], ["customer_id"]])
 def test_a_feature_that_is_none_is_refused_by_name(features):
     with pytest.raises(clusters.ClusterError, match=r"clusters.points.features: .* there are "):
         clusters.points(BASE, features=features)
+    with pytest.raises(clusters.ClusterError):
+        clusters.alike(BASE, features=features)
 
 
 def test_a_customer_far_from_all_is_marked_and_does_not_draw_the_centre():
@@ -253,13 +255,14 @@ def test_a_customer_far_from_all_is_marked_and_does_not_draw_the_centre():
 def test_moves_count_customers_and_money_and_small_cells_are_hidden():
     every = pd.DataFrame(
         {"customer_id": range(20), "earlier": ["A"] * 12 + ["B"] * 8,
-         "cluster": ["A"] * 6 + ["B"] * 6 + ["B"] * 6 + ["A"] * 2, "sales": [10.0] * 20},
+         "cluster": ["A"] * 6 + ["B"] * 6 + ["B"] * 6 + ["A"] * 2, "sales": [10.0] * 20,
+         "orders": [1] * 20},
     )  # fmt: skip
     shown = clusters.migration(every, least=1)
     assert shown["customers"].tolist() == [6, 6, 2, 6]
     assert shown["kept_sales"].tolist() == [60, 60, 20, 60]
     assert clusters.migration(every, least=5)["customers"].isna().sum() >= 2
-    found = clusters.moved(every)
+    found = clusters.moved(every, least=1)
     assert found["stayed_share"] == 12 / 20
     assert found["chance_share"] == pytest.approx(0.6 * 0.4 + 0.4 * 0.6)
 
@@ -297,9 +300,94 @@ def test_a_group_is_asked_only_by_those_who_may_be_addressed_and_are_not_of_high
     tiers = pd.DataFrame(
         {"customer_id": list("abcdefg"), "tier": ["high value"] + ["general"] * 6}
     )
-    found = clusters.group_facts(every, tiers, permits, least=1)
+    profile = clusters.profile(every, every.assign(customer_type="old"), tiers, {}, least=1)
+    found = clusters.group_facts(every, profile, tiers, permits, least=1)
     assert (found["active"], found["active_may"]) == (7, 4)
-    assert clusters.group_facts(every, tiers, permits, least=5)["active_may"] is None
+    hidden = clusters.group_facts(every, profile, tiers, permits, least=4)
+    assert (hidden["active"], hidden["active_may"]) == (7, None)  # the other three
+
+
+def sized(**sizes: int) -> pd.DataFrame:
+    """`features/clusters` with so many customers in each group, each with one purchase."""
+    names = {"dear": GROUPS[0], "frequent": GROUPS[1], "other": "other: little activity"}
+    groups = [names.get(name, name) for name, size in sizes.items() for _ in range(size)]
+    ids = [f"c{n:03d}" for n in range(len(groups))]
+    nothing = {"earlier": QUIET, "is_outlier": False, "interactions": 1, "order_value": 10.0}
+    return pd.DataFrame({"customer_id": ids, "cluster": groups, "orders": 1, "sales": 10.0,
+                         **nothing})  # fmt: skip
+
+
+def test_no_sentence_tells_of_a_group_that_the_table_hides():
+    every = sized(dear=6, frequent=3, other=100, quiet=200)
+    tags = every.assign(customer_type="old")
+    tiers, permits = every.assign(tier="general"), every.assign(purpose="marketing", allowed=True)
+    profile = clusters.profile(every, tags, tiers, {}, least=5)
+    shown = profile.set_index("cluster")
+    assert shown["customers"].isna().to_dict() == {
+        GROUPS[0]: True, GROUPS[1]: True, "other: little activity": False, QUIET: False,
+    }  # fmt: skip
+    assert shown.loc[GROUPS[1]].isna().all()  # the main tier, too
+    found = clusters.group_facts(every, profile, tiers, permits, least=5)
+    assert {found[f"dear{part}"] for part in ("", "_may", "_orders", "_value")} == {None}
+    assert (found["best_share"], found["active"]) == (None, 0)
+
+
+def test_money_of_few_buyers_in_a_large_group_is_hidden():
+    every = sized(other=61, quiet=50).assign(orders=[1] + [0] * 110)
+    profile = clusters.profile(every, every.assign(customer_type="old"),
+                               every.assign(tier="general"), {}, least=5)  # fmt: skip
+    assert profile["kept_sales"].isna().all()
+    assert clusters.tiered(every, every.assign(tier="general"))["kept_sales"].isna().all()
+
+
+def test_one_who_churned_in_a_group_is_not_told():
+    every = sized(other=61, dear=50)
+    tags = every.assign(customer_type=["churned"] + ["old"] * 110)
+    profile = clusters.profile(every, tags, every.assign(tier="general"), {}, least=5)
+    assert profile["churned_share"].isna().any()
+
+
+def test_moves_are_told_only_where_none_is_of_few():
+    every = sized(dear=20, frequent=20, quiet=20)
+    then = [GROUPS[0]] * 30 + [GROUPS[1]] * 20 + [QUIET] * 10
+    found = clusters.moved(every.assign(earlier=then), least=5)
+    assert (found["both_dates"], found["stayed_share"]) == (40, 30 / 40)
+    assert (found["fell_quiet"], found["woken"], found["stayed_all"]) == (10, 0, 30 / 50)
+    few = [*then[:-3], GROUPS[0], GROUPS[0], GROUPS[0]]
+    assert clusters.moved(every.assign(earlier=few), least=8)["stayed_share"] is None
+    none = clusters.moved(every.assign(earlier=QUIET))
+    assert "nothing can be said" in clusters.stay_note(none)
+    assert clusters.stay_tile(none)[0] == "not known"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda points: clusters.group(points, k=0, seed=1), r"clusters\.group\.k is 0"),
+        (lambda points: clusters.scan(points, up_to=0, seed=1), r"clusters\.scan\.up_to is 0"),
+    ],
+)
+def test_no_group_at_all_is_refused(call, said):
+    with pytest.raises(clusters.ClusterError, match=said):
+        call(clusters.points(BASE))
+
+
+def test_whether_anybody_looks_in_is_not_known_only_where_nobody_is_on_record():
+    same = clusters.alike(behaviour((10, 1, 3), (20, 2, 3)))
+    assert (same["idle"], same["is_seen"]) == ("interactions", True)
+    assert not clusters.alike(behaviour((10, 1, 0), (20, 2, 0)))["is_seen"]
+    assert not clusters.alike(behaviour())["is_seen"]
+
+
+def test_the_end_of_the_scan_is_no_edge_where_no_square_is_left():
+    row = behaviour(*[(100, 1, 0)] * 20, *[(0, 0, 3)] * 20, ids="a" * 40)
+    points = clusters.points(row)
+    found = clusters.scan_facts(clusters.scan(points, seed=1), clusters.group(points, seed=1))
+    assert (found["advised_k"], found["is_edge"]) == (2, False)
+    wide = clusters.scan_facts(clusters.scan(points, up_to=1, seed=1),
+                               clusters.group(points, k=2, seed=1))  # fmt: skip
+    assert wide["least_jaccard"] is None
+    assert "more than the scan looks at" in clusters.firm_note(wide)
 
 
 def test_every_name_has_advice_numbered_ones_too():

@@ -644,7 +644,7 @@ def rule_facts(made: pd.DataFrame, unit: str) -> dict:
     """
     sure = made[made["holds"]]
     apart = sure[sure["between"] == DIFFERENT]
-    first = next(iter(shown(sure).itertuples()), None)
+    first = next(iter(shown(apart if len(apart) else sure).itertuples()), None)
     return {
         f"{unit}_different": len(apart),
         f"{unit}_variants": len(sure) - len(apart),

@@ -36,6 +36,7 @@ DIGITS = 9  # of logarithms, whose last bit differs between processors
 MAIN = 0.5  # share of a group from which a tag is named in its description
 RIVAL = 4_000  # customers at most that the rival groups: it needs all distances
 QUIET = "quiet"
+MOVES = ("stayed", "changed", "fell quiet", "woke", "remained quiet")  # between two dates
 SHOWN = {"sales": "kept_sales"}  # as it is called where all lines cancelled whole are left out
 ADVICE = {  # CLU-08, CLU-11, CLU-12, E2: what a group asks of marketing and of product
     GROUPS[0]: (
@@ -176,27 +177,37 @@ def points(behaviour: pd.DataFrame, *, features: list[str] = FEATURES) -> np.nda
     Raises
     ------
     ClusterError
-        A feature is no column of `behaviour`.
+        A feature is none of `FEATURES`, by which groups are named.
     """
-    odd = [name for name in features if name not in behaviour.columns]
-    if odd or not len(features):
-        known = sorted(set(behaviour.columns) - {"customer_id"})
-        raise ClusterError(
-            f"clusters.points.features: {odd[0] if odd else 'nothing'} is no feature; there are "
-            f"{', '.join(known)}"
-        )
+    _check(features)
     values = np.maximum(behaviour[[*features]].to_numpy(float), 0)
     usual = [np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in values.T]
     return kmeans.scaled(np.round(np.log1p(values / usual), DIGITS))
 
 
 def scan(points: np.ndarray, *, up_to: int = 8, seed: int) -> list[Scan]:
-    """One number of groups from 1 on, and what speaks for it (CLU-06)."""
+    """One number of groups from 1 on, and what speaks for it (CLU-06).
+
+    Raises
+    ------
+    ClusterError
+        `up_to` is below 1.
+    """
+    if up_to < 1:
+        raise ClusterError(f"clusters.scan.up_to is {up_to}; expected 1 or more groups")
     return kmeans.scan(points, range(1, up_to + 1), seed=seed, threads=os.cpu_count() or 1)
 
 
 def group(points: np.ndarray, *, k: int = 3, seed: int) -> Groups:
-    """The customers in `k` groups, or in one for each different behaviour, if these are fewer."""
+    """The customers in `k` groups, or in one for each different behaviour, if these are fewer.
+
+    Raises
+    ------
+    ClusterError
+        `k` is below 1.
+    """
+    if k < 1:
+        raise ClusterError(f"clusters.group.k is {k}; expected 1 or more groups")
     k = min(k, kmeans.different(points, k))
     return kmeans.fit(points, k, seed=seed, threads=os.cpu_count() or 1)
 
@@ -320,7 +331,7 @@ def reseeded(
 ) -> dict:
     """Metrics of other starts: the least share of customers who keep their name (CLU-14)."""
     shares = []
-    for turn in range(1, times + 1):
+    for turn in range(1, times + 1) if names else ():
         again = group(points, k=len(names), seed=seed + turn)
         told = named(centres(behaviour, again), behaviour, quiet=quiet)
         shares.append(same(names, groups.labels, told, again.labels))
@@ -339,8 +350,8 @@ def rival(points: np.ndarray, groups: Groups, *, seed: int) -> dict:
     part, ours = points[rows], groups.labels[rows]
     k = len(groups.centres)
     if len(part) <= k or k < 2:
-        return {"rival_customers": len(part), "rival_rand": 1.0, "rival_silhouette": 0.0,
-                "own_silhouette": 0.0}  # fmt: skip
+        nothing = dict.fromkeys(("rival_rand", "rival_silhouette", "own_silhouette"))
+        return {"rival_customers": len(part), **nothing}
     theirs = AgglomerativeClustering(k).fit_predict(part.astype(float)).astype(np.int32)
     both = [kmeans.Groups(labels, groups.centres, 0) for labels in (ours, theirs)]
     own, other = kmeans.silhouettes(part, both, seed=seed)
@@ -367,30 +378,43 @@ def matched(now: pd.DataFrame, then: pd.DataFrame, names: list[str]) -> list[str
 
 
 def migration(every: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
-    """One cell, group then and group now: customers, and their sales now (CLU-14)."""
-    cells = every.groupby(["earlier", "cluster"], as_index=False).agg(
-        customers=("customer_id", "size"), sales=("sales", "sum")
+    """One cell, group then and group now: customers, and their sales now (CLU-14).
+
+    Since `moved` tells how many stayed, changed, fell quiet and woke, more cells may be hidden
+    beside small ones; so are those of which few bought, whose money would be theirs.
+    """
+    cells = every.assign(move=_move(every), buys=every["orders"] > 0)
+    cells = cells.groupby(["earlier", "cluster", "move"], as_index=False).agg(
+        customers=("customer_id", "size"), buyers=("buys", "sum"), sales=("sales", "sum")
     )
     cells = cells.sort_values(["earlier", "cluster"], ignore_index=True).rename(columns=SHOWN)
-    return disclosure.suppress(cells, by=["earlier", "cluster"], least=least)
+    shown = disclosure.suppress(cells, count=["customers", "buyers"], by=["earlier", "cluster"],
+                                least=least, groups=["move"])  # fmt: skip
+    return shown[["earlier", "cluster", "customers", "kept_sales"]]
 
 
-def moved(every: pd.DataFrame) -> dict:
-    """Metrics of the two dates: who had behaviour at both, and how many are in the same group."""
+def moved(every: pd.DataFrame, *, least: int = 5) -> dict:
+    """Metrics of the two dates: who had behaviour at both, and how many are in the same group.
+
+    All are None where few stayed, changed, woke, fell or remained quiet.
+    """
     from sklearn.metrics import adjusted_rand_score
 
+    counts = _move(every).value_counts()
+    stayed, changed, fell, woke = (int(counts.get(move, 0)) for move in MOVES[:4])
     both = every[(every["cluster"] != QUIET) & (every["earlier"] != QUIET)]
-    stayed = both["cluster"] == both["earlier"]
     rand = adjusted_rand_score(both["earlier"], both["cluster"]) if len(both) else 1.0
-    return {
+    made = {
         "both_dates": len(both),
-        "stayed_share": float(stayed.mean()) if len(both) else 0.0,
-        "stayed_all": float(stayed.sum()) / max(int((every["earlier"] != QUIET).sum()), 1),
+        "stayed_share": stayed / max(stayed + changed, 1),
+        "stayed_all": stayed / max(stayed + changed + fell, 1),
         "chance_share": _by_chance(both["earlier"], both["cluster"]),
         "moved_rand": round(float(rand), DIGITS),
-        "woken": int(((every["earlier"] == QUIET) & (every["cluster"] != QUIET)).sum()),
-        "fell_quiet": int(((every["earlier"] != QUIET) & (every["cluster"] == QUIET)).sum()),
+        "woken": woke,
+        "fell_quiet": fell,
     }
+    is_open = all(disclosure.few(int(number), least) is not None for number in counts)
+    return made if is_open else dict.fromkeys(made)
 
 
 def firmness(scans: list[Scan], names: list[str]) -> dict[str, float]:
@@ -426,9 +450,9 @@ def profile(
     """
     wide = every.merge(tags[["customer_id", "customer_type"]], "left", "customer_id")
     wide = wide.merge(tiers[["customer_id", "tier"]], "left", "customer_id")
-    wide = wide.assign(churned=wide["customer_type"] == "churned")
+    wide = wide.assign(churned=wide["customer_type"] == "churned", buys=wide["orders"] > 0)
     rows = wide.groupby("cluster").agg(
-        customers=("customer_id", "size"), placed=("orders", "sum"),
+        customers=("customer_id", "size"), buyers=("buys", "sum"), placed=("orders", "sum"),
         orders=("orders", "mean"), interactions=("interactions", "mean"),
         sales=("sales", "sum"), churned_share=("churned", "mean"),
         main_tier=("tier", lambda values: _commonest(values)),
@@ -440,17 +464,23 @@ def profile(
     order = ["cluster", "customers", "customer_share", "order_value", "orders", "interactions",
              "sales", "sales_share", "churned_share", "main_tier", "jaccard"]  # fmt: skip
     rows = rows.sort_values(["sales", "cluster"], ascending=[False, True], ignore_index=True)
-    return disclosure.suppress(rows[order].rename(columns=SHOWN), by=["cluster"], least=least)
+    shown = disclosure.suppress(rows, count=["customers", "buyers"], by=["cluster"],
+                                hide=order[2:], least=least)  # fmt: skip
+    shown = disclosure.suppress_part(shown, part="churned_share", by=["cluster"], least=least)
+    return shown[order].rename(columns=SHOWN)
 
 
 def tiered(every: pd.DataFrame, tiers: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     """One group and value tier: customers, and their sales in the window (CLU-09)."""
     wide = every.merge(tiers[["customer_id", "tier"]], "left", "customer_id")
+    wide = wide.assign(buys=wide["orders"] > 0)
     cells = wide.groupby(["cluster", "tier"], as_index=False).agg(
-        customers=("customer_id", "size"), sales=("sales", "sum")
+        customers=("customer_id", "size"), buyers=("buys", "sum"), sales=("sales", "sum")
     )
     cells = cells.sort_values(["cluster", "tier"], ignore_index=True).rename(columns=SHOWN)
-    return disclosure.suppress(cells, by=["cluster", "tier"], least=least)
+    shown = disclosure.suppress(cells, count=["customers", "buyers"], by=["cluster", "tier"],
+                                least=least)  # fmt: skip
+    return shown[["cluster", "tier", "customers", "kept_sales"]]
 
 
 def cards(
@@ -482,21 +512,29 @@ def described(profile: pd.DataFrame, cards: pd.DataFrame) -> pd.DataFrame:
     return both.astype({c.name: kinds[c.type] for c in schema.columns})[schema.names]
 
 
-def facts(behaviour: pd.DataFrame, quiet: pd.Series, *, k: int = 3, window_days: int = 90) -> dict:
-    """Metrics of the customers: those with behaviour in the window, and the quiet."""
+def facts(
+    behaviour: pd.DataFrame,
+    quiet: pd.Series,
+    *,
+    k: int = 3,
+    window_days: int = 90,
+    least: int = 5,
+) -> dict:
+    """Metrics of the customers: those with behaviour in the window, and the quiet if not few."""
     every = len(behaviour) + len(quiet)
     return {
-        "analysed": every,
         "grouped": len(behaviour),
-        "quiet": len(quiet),
-        "quiet_share": len(quiet) / max(every, 1),
+        "quiet_share": disclosure.share(len(quiet), every, least),
         "asked_k": k,
         "days": window_days,
     }
 
 
 def scan_facts(scans: list[Scan], groups: Groups) -> dict:
-    """Metrics of the scan: how many groups were made and are advised, and how firm they are."""
+    """Metrics of the scan: how many groups were made and are advised, and how firm they are.
+
+    What was not scanned is None.
+    """
     k = len(groups.centres)
     ours = next((one for one in scans if one.k == k), None)
     best = kmeans.advised(scans)
@@ -505,10 +543,11 @@ def scan_facts(scans: list[Scan], groups: Groups) -> dict:
     return {
         "k": k,
         "advised_k": 0 if best is None else best.k,
-        "is_edge": best is not None and best.k == scans[-1].k > 1,
+        "is_edge": best is not None and best.k == scans[-1].k > 1 and scans[-1].inertia > 0,
+        "stable": sum(one.is_stable for one in apart),
         "widest_k": 0 if widest is None else widest.k,
-        "silhouette": 0.0 if ours is None else ours.silhouette,
-        "least_jaccard": 0.0 if ours is None else float(ours.jaccard.min()),
+        "silhouette": None if ours is None else ours.silhouette,
+        "least_jaccard": None if ours is None else float(ours.jaccard.min()),
         "inertia": groups.inertia,
     }
 
@@ -527,39 +566,52 @@ def scanned(scans: list[Scan]) -> pd.DataFrame:
 
 
 def group_facts(
-    every: pd.DataFrame, tiers: pd.DataFrame, permits: pd.DataFrame, *, least: int = 5
+    every: pd.DataFrame,
+    profile: pd.DataFrame,
+    tiers: pd.DataFrame,
+    permits: pd.DataFrame,
+    *,
+    least: int = 5,
 ) -> dict:
     """Metrics of the three groups that ask for something, and of the one that brings most.
 
     `_may` counts who may be addressed and is not of high value, whom their account manager looks
-    after (RPT-09). What few customers share is None.
+    after (RPT-09). What `profile` hides, and a part that is few or all but few, is None; a group
+    that is not there is 0.
     """
     may = permits[(permits["purpose"] == "marketing") & permits["allowed"]]["customer_id"]
     best = tiers.loc[tiers["tier"] == TIERS[0], "customer_id"]
     is_open = every["customer_id"].isin(may) & ~every["customer_id"].isin(best)
+    plain = profile["cluster"].map(_plain)
     made = {}
     for short, name in zip(("dear", "frequent", "active"), GROUPS, strict=True):
         is_in = every["cluster"].map(_plain) == name
-        part, size = every[is_in], disclosure.few(int(is_in.sum()), least)
+        part, is_told = every[is_in], profile.loc[plain == name, "customers"].notna().all()
+        size, number = int(is_in.sum()), int((is_in & is_open).sum())
+        has_part = is_told and disclosure.share(number, size, least) is not None
         buys = part[part["orders"] > 0]
         made |= {
-            short: size,
-            f"{short}_may": disclosure.few(int((is_in & is_open).sum()), least),
-            f"{short}_orders": float(part["orders"].mean()) if size else None,
-            f"{short}_value": _each_order(buys) if size and len(buys) else None,
-            f"{short}_interactions": float(part["interactions"].mean()) if size else None,
-        }
-    return made | _best(every, least) | {"outliers": int(every["is_outlier"].sum())}
+            short: size if is_told else None,
+            f"{short}_may": number if has_part else None,
+            f"{short}_orders": float(part["orders"].mean()) if size and is_told else None,
+            f"{short}_value": _each_order(buys) if len(buys) and is_told else None,
+            f"{short}_interactions": float(part["interactions"].mean())
+            if size and is_told else None,
+        }  # fmt: skip
+    outliers = disclosure.few(int(every["is_outlier"].sum()), least)
+    return made | _best(profile) | {"outliers": outliers}
 
 
 def answer(found: dict) -> str:
     """The sentence that opens the page."""
     if not found["grouped"]:
         return "**Nobody did anything in the {days:days}**, so there is no behaviour to group."
+    if found["k"] < 2 and found["asked_k"] < 2:
+        return "**{grouped} customer[s] in one group**, since params.yaml asks for one."
     if found["k"] < 2:
         return (
-            "**All {grouped} customer[s] behave the same** in the {days:days}, so there are no "
-            "groups to tell apart."
+            "**Nothing parts the {grouped} customer[s]** who did something in the {days:days}: "
+            "there are no groups to tell apart."
         )
     if found["best_share"] is None:
         return "**{grouped} customer[s] fall[s|] into {k} group[s]** by what they did."
@@ -571,14 +623,24 @@ def answer(found: dict) -> str:
 
 
 def alike(behaviour: pd.DataFrame, *, features: list[str] = FEATURES) -> dict:
-    """Metrics of features that are the same for all, and so part nobody: their names."""
+    """Metrics of features that are the same for all, and so part nobody: their names.
+
+    `is_seen` says whether anybody interacted at all.
+    """
+    _check(features)
     same = [name for name in features if behaviour[name].nunique() < 2]
-    return {"idle": ", ".join(wording.label(name).lower() for name in same), "idle_n": len(same)}
+    return {
+        "idle": ", ".join(wording.label(name).lower() for name in same),
+        "idle_n": len(same),
+        "is_seen": bool((behaviour["interactions"] > 0).any()),
+    }
 
 
 def alike_note(found: dict) -> str:
     """Which features tell nothing."""
-    if not found["grouped"] or not found["idle_n"]:
+    if not found["grouped"]:
+        return "Nobody did anything, so no feature tells anything."
+    if not found["idle_n"]:
         return "Every feature differs between customers."
     return "The same for all, so without a say in the groups: *{idle:text}*."
 
@@ -607,7 +669,7 @@ def scan_note(found: dict) -> str:
     """How many groups the scan advises, and whether customers are parted at all."""
     if found["k"] < 2:
         return "With one behaviour there is nothing to choose."
-    if not found["advised_k"]:
+    if not found["stable"]:
         return "No number of groups comes back surely enough to be advised."
     if found["advised_k"] < 2:
         return "The scan advises one group: nothing parts these customers."
@@ -627,37 +689,60 @@ def scan_note(found: dict) -> str:
 
 def firm_note(found: dict) -> str:
     """How much of the groups of this page comes back when customers are drawn anew."""
+    if found["least_jaccard"] is None:
+        return "This page has {k} group[s], more than the scan looks at."
     return (
         "This page has {k} group[s]. When customers are drawn anew, {least_jaccard:pct0} of the "
         "group that is found worst is found again."
     )
 
 
-def stay_note(found: dict) -> str:
-    """How firm the names are: other starts, another method, an earlier date."""
+def firm_names_note(found: dict) -> str:
+    """How firm the names are against other starts and another method."""
     if found["k"] < 2:
         return "One group cannot change its name."
+    if found["rival_rand"] is None:
+        return "With other random starts at least {reseeded_share:pct} of customers keep theirs."
     return (
         "With other random starts at least {reseeded_share:pct} of customers keep their name. "
         "Ward's method, which joins the nearest instead, agrees by a Rand index of "
-        "{rival_rand:num2}, where one is the same and zero chance. Of {both_dates} customer[s] "
-        "grouped at both dates {stayed_share:pct} are in the same group, where chance gives "
-        "{chance_share:pct}; {fell_quiet} fell quiet since, so of all grouped then "
-        "{stayed_all:pct} are where they were. {woken} woke up or came new."
+        "{rival_rand:num2}, where one is the same and zero chance."
     )
+
+
+def stay_note(found: dict) -> str:
+    """Who is where they were at the earlier date."""
+    if found["both_dates"] is None:
+        return (
+            "Hardly anybody stayed, changed or fell quiet since the earlier date: too few to tell."
+        )
+    if not found["both_dates"]:
+        return "Nobody was grouped at both dates, so nothing can be said of who stayed."
+    return (
+        "Of {both_dates} customer[s] grouped at both dates {stayed_share:pct} are in the same "
+        "group, where chance gives {chance_share:pct}; {fell_quiet} fell quiet since, so of all "
+        "grouped then {stayed_all:pct} are where they were. {woken} woke up or came new."
+    )
+
+
+def stay_tile(found: dict) -> tuple[str, str]:
+    """The tile of who stayed."""
+    if not found["both_dates"]:
+        return "not known", "hardly anybody was grouped at both dates"
+    return "{stayed_share:pct}", "of those grouped at both dates"
 
 
 def active_note(found: dict) -> str:
     """What marketing has to do with those who look but do not buy (CLU-04, CLU-12)."""
-    if "interactions" in found["idle"]:
+    if not found["is_seen"]:
         return (
-            "Marketing: whether anybody looks in without buying is not known. The source tells "
-            "nothing of visits, contacts or answers by customer."
+            "Marketing: whether anybody looks in without buying is not known. No visit, contact "
+            "or answer of a customer is on record for the window."
         )
-    if not found["active"]:
+    if found["active"] == 0:
         return "Marketing: no group looks in without buying."
     if not found["active_may"]:
-        return "Marketing: one group looks in without buying, but hardly anybody may be addressed."
+        return "Marketing: a group looks in without buying, but hardly anybody is left to address."
     return (
         "**Marketing: invite {active_may} customer[s] to try a product.** They may be addressed, "
         "of {active} who looked in, wrote or answered {active_interactions:num} times each in "
@@ -667,7 +752,7 @@ def active_note(found: dict) -> str:
 
 def frequent_note(found: dict) -> str:
     """What marketing and product have to do for those who buy little and often (CLU-03)."""
-    if not found["frequent"]:
+    if found["frequent"] == 0:
         return "Marketing: no group buys little and often."
     if not found["frequent_may"]:
         return "Marketing: one group buys little and often, but hardly anybody is left to address."
@@ -681,7 +766,7 @@ def frequent_note(found: dict) -> str:
 
 def dear_note(found: dict) -> str:
     """What sales and product have to do for those who buy dear and seldom (CLU-02)."""
-    if not found["dear"]:
+    if found["dear"] == 0:
         return "Sales: no group buys dear and seldom."
     if not found["dear_may"]:
         return "Sales: one group buys dear and seldom, but hardly anybody is left to address."
@@ -694,6 +779,8 @@ def dear_note(found: dict) -> str:
 
 def outlier_note(found: dict) -> str:
     """What was done about customers far from all others."""
+    if found["outliers"] is None:
+        return "Hardly anybody lies beyond four standard deviations."
     if not found["outliers"]:
         return "No customer lies beyond four standard deviations."
     return (
@@ -751,23 +838,37 @@ def _within(rows: ibis.Table, at, since: date, as_of: date) -> ibis.Table:
     return dated.filter(_.day > since, _.day <= as_of)
 
 
-def _best(every: pd.DataFrame, least: int) -> dict:
-    """The group with most sales, and its shares; None where it, or all others, are few."""
-    sales = every.groupby("cluster")["sales"].sum().astype(float)
-    best = str(sales.idxmax()) if len(sales) else ""
-    share = disclosure.share(int((every["cluster"] == best).sum()), len(every), least)
-    whole = float(sales.sum())
-    told = share is not None and whole > 0
+def _best(profile: pd.DataFrame) -> dict:
+    """The group with most sales, and its shares; None where one that may have more is hidden."""
+    first = profile.iloc[0] if profile["kept_sales"].notna().all() and len(profile) else None
+    told = first is not None and float(first["kept_sales"]) > 0
     return {
-        "best": best.removeprefix("other: "),
-        "best_share": float(sales[best]) / whole if told else None,
-        "best_customers": share if told else None,
+        "best": first["cluster"].removeprefix("other: ") if told else "",
+        "best_share": float(first["sales_share"]) if told else None,
+        "best_customers": float(first["customer_share"]) if told else None,
     }
 
 
 def _each_order(buyers: pd.DataFrame) -> float:
     """Sales of customers, by purchase."""
     return float(buyers["sales"].sum()) / int(buyers["orders"].sum())
+
+
+def _move(every: pd.DataFrame) -> pd.Series:
+    """Where each customer went from the earlier date to today."""
+    was, is_ = every["earlier"] != QUIET, every["cluster"] != QUIET
+    same = every["earlier"] == every["cluster"]
+    moves = np.select([was & is_ & same, was & is_, was, is_], MOVES[:4], MOVES[4])
+    return pd.Series(moves, every.index, dtype="str")
+
+
+def _check(features: list[str]) -> None:
+    odd = [name for name in features if name not in FEATURES]
+    if odd or not len(features):
+        raise ClusterError(
+            f"clusters.points.features: {odd[0] if odd else 'nothing'} is no feature; there are "
+            f"{', '.join(FEATURES)}"
+        )
 
 
 def _plain(name: str) -> str:
