@@ -409,8 +409,8 @@ def test_offers_to_a_handful_are_not_told_on_the_page():
 @pytest.mark.parametrize(
     ("follow", "together", "said"),
     [
-        (2, 7, "All but a few of the offers come from the pairs on the page on baskets"),
-        (7, 2, "All but a few of the offers come from the rules here"),
+        (2, 7, "Most of the offers come from the pairs on the page on baskets"),
+        (7, 2, "Most of the offers come from the rules here"),
         (5, 6, ": {from_together} found on the page on baskets, {from_follow}"),
         (6, 5, ": {from_follow} found here, {from_together}"),
         (0, 6, ": {from_together} found on the page on baskets, {from_follow}"),

@@ -51,8 +51,9 @@ def test_buyers_stand_by_day_of_registration_or_first_purchase_ties_by_id():
 
 def test_traits_are_what_was_known_before_and_no_unknowns():
     rows = pd.DataFrame([("a", "interest", "茶艺"), ("a", "sugar_free_drinks", "yes"),
-                         ("a", "social", "type: 企业客户")],
+                         ("a", "social", "type: 企业客户"), ("b", "interest", "茶艺")],
                         columns=["customer_id", "tag", "value"])  # fmt: skip
+    rows["since_on"] = pd.to_datetime([None, None, "2023-01-05", "2023-01-06"])  # first: the 5th
     made = lookalikes.traits(tags([("b", 1, "教育"), ("a", 0, None)]), rows)
     assert made.values.tolist() == [["a", "interest: 茶艺"], ["a", FIRM], ["b", "industry: 教育"]]
     assert lookalikes.traits(tags([]), rows.iloc[:0]).empty
@@ -87,19 +88,21 @@ def test_the_score_is_the_sum_of_weights_with_the_strongest_reasons():
 
 def test_the_top_holds_all_who_share_the_last_score_and_nobody_of_score_zero():
     scored = results(8, 2)
-    found = lookalikes.tested(scored, top_share=0.1)
+    found = lookalikes.tested(scored, top_share=0.1, least=1)
     assert (found["top"], found["top_best"], found["later_best"]) == (20, 8, 10)
     assert (found["lift"], found["found_share"]) == (4.0, 0.8)
     assert found["lift_low"] < 4.0 < found["lift_high"]
     assert lookalikes.beats_chance(found)
-    wide = lookalikes.tested(scored, top_share=0.9)
+    wide = lookalikes.tested(scored, top_share=0.9, least=1)
     assert wide["top"] == 20  # the others are of score zero
+    few = lookalikes.tested(scored, top_share=0.1, least=5)  # two of the best are elsewhere
+    assert (few["top"], few["lift"], lookalikes.beats_chance(few)) == (None, None, False)
 
 
 def test_what_luck_explains_does_not_beat_chance():
     scored = results(3, 7)
-    assert not lookalikes.beats_chance(lookalikes.tested(scored))
-    none = lookalikes.tested(scored.iloc[:0])
+    assert not lookalikes.beats_chance(lookalikes.tested(scored, least=1))
+    none = lookalikes.tested(scored.iloc[:0], least=1)
     assert (none["lift"], none["p_value"]) == (0.0, 1.0)
 
 
@@ -114,7 +117,7 @@ def test_noise_gives_no_list_in_nineteen_of_twenty_cases():
                             columns=["customer_id", "trait"]).drop_duplicates()  # fmt: skip
         first, later = lookalikes.parted(buyers)
         scored = lookalikes.score(later, held, lookalikes.learn(first, held))
-        sound += lookalikes.beats_chance(lookalikes.tested(scored))
+        sound += lookalikes.beats_chance(lookalikes.tested(scored, least=1))
     assert sound <= 1
 
 
@@ -155,8 +158,13 @@ def test_offers_that_few_get_are_not_counted_on_the_page():
     [
         ({"traits": 0}, "Nothing is known"),
         ({"traits": 9, "telling": 0}, "No trait tells"),
-        ({"traits": 9, "telling": 1, "is_sound": False}, "does not find new ones"),
-        ({"traits": 9, "telling": 1, "is_sound": True}, "like our best customers"),
+        ({"traits": 9, "telling": 1, "lift": None}, "Too few came later"),
+        ({"traits": 9, "telling": 1, "lift": 1, "is_sound": False}, "does not find new ones"),
+        ({"traits": 9, "telling": 1, "lift": 2, "is_sound": True, "listed": None}, "Hardly any"),
+        (
+            {"traits": 9, "telling": 1, "lift": 2, "is_sound": True, "listed": 9},
+            "are] like our best",
+        ),
     ],
 )
 def test_the_page_says_why_there_is_no_list(found, said):

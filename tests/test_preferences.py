@@ -197,6 +197,29 @@ def test_a_group_of_few_is_hidden_and_another_beside_it():
     assert preferences.responses(rows.iloc[:0]).empty
 
 
+def test_a_small_group_cannot_be_told_from_everybody_less_the_others():
+    arms = [("g1", 80, 30, 50, 17), ("g2", 20, 10, 10, 3), ("g3", 60, 20, 40, 12)]
+    rows = pd.DataFrame(
+        [("K", arm, "earlier", group, *numbers) for group, a, b, c, d in arms
+         for arm, numbers in (("treated", (a, b)), ("control", (c, d)))],
+        columns=["campaign_id", "arm", "kind", "group", "invited", "met"],
+    ).assign(sent_on=pd.Timestamp("2023-09-01"), campaign_name=None, offer=None)  # fmt: skip
+    made = preferences.compared(rows, kind="earlier", since=date(2023, 8, 1))
+    assert made["group"].tolist() == ["g1"]  # of g2 three ordered unasked; g3 hides them
+    alone = rows[(rows["arm"] == "treated") | (rows["group"] != "g2")]
+    made = preferences.compared(alone, kind="earlier", since=date(2023, 8, 1))
+    assert made["group"].tolist() == ["g1", "g3"]  # twenty of g2 were addressed, none left out
+
+
+def test_an_offer_that_nobody_took_is_not_sent_first():
+    told = pd.DataFrame({"kind": "behaviour", "group": ["a", "b"], "contacted": 500,
+                         "offer": [preferences.NO_OFFER, OFFER], "answered_share": [0.4, 0.0],
+                         "low_share": [0.3, 0.0], "high_share": [0.5, 0.1]})  # fmt: skip
+    facts = preferences.response_facts(told, pd.DataFrame({"low_share": []}))
+    assert facts["cells"] == 0
+    assert preferences.response_note(facts).startswith("Marketing: no offer to send first")
+
+
 def test_those_addressed_are_compared_with_those_left_out(con):
     rows = ["K a treated 2023-10-09T09:00 - -", "K b control 2023-10-09T09:00 - -",
             "K c treated 2023-10-20 - -"]  # fmt: skip
@@ -229,12 +252,14 @@ def test_a_difference_has_newcombes_interval_and_small_arms_are_left_out():
     assert (round(one.low_share, 4), round(one.high_share, 4)) == (0.0524, 0.3339)
     assert preferences.compared(rows, kind="all", since=date(2023, 9, 1)).empty
     facts = preferences.response_facts(
-        pd.DataFrame({"low_share": [], "group": [], "offer": [], "kind": []}), made
+        pd.DataFrame(columns=["low_share", "answered_share", "group", "offer", "kind"]), made
     )
     assert (facts["compared"], facts["sure"], facts["cells"]) == (1, 1, 0)
     assert preferences.answer_tile(facts)[0] == "not known"
     assert preferences.invited_note(facts).startswith("No invitation")
     assert preferences.compared_tile(facts)[0] == "{compared}"
+    early = rows.assign(sent_on=pd.Timestamp("2023-07-01"))
+    assert preferences.compared(early, kind="all", since=date(2023, 8, 1)).empty
     both = preferences.together(made, made.assign(group="g"))
     assert both["group"].tolist() == ["everybody", "g"]
     assert preferences.together(made.iloc[:0], made.iloc[:0]).empty

@@ -159,7 +159,7 @@ def test_of_moves_down_from_the_upper_tiers_the_one_with_most_money_a_customer_i
         "fell_contacts": 6, "fell_is_upper": True,
     }.items()  # fmt: skip
     assert "{fell_each:money} each" in tiers.fell_note(found)
-    assert "upper tiers the one" in tiers.fell_note(found)
+    assert "with enough to call the one" in tiers.fell_note(found)
 
 
 def test_a_move_down_of_whom_few_may_be_called_comes_after_the_others():

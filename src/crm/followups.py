@@ -593,13 +593,13 @@ def marketing_note(found: dict) -> str:
     if is_few and are_baskets:
         return (
             "**Marketing: send {offers} offer[s] to {offered} customer[s]**, who may all be "
-            "addressed. All but a few of the offers come from the pairs on the page on baskets, "
-            "not from the rules here."
+            "addressed. Most of the offers come from the pairs on the page on baskets, not from "
+            "the rules here."
         )
     if is_few:
         return (
             "**Marketing: send {offers} offer[s] to {offered} customer[s]**, who may all be "
-            "addressed. All but a few of the offers come from the rules here."
+            "addressed. Most of the offers come from the rules here."
         )
     if are_baskets:
         return (
@@ -628,8 +628,8 @@ def bundle_note(found: dict) -> str:
         )
     if not found["bundles"]:
         return (
-            "Sales: no coupon with steps to propose. The orders of the group that buys little "
-            "and often are too small for a step that leaves a round sum to take off."
+            "Sales: no coupon with steps to propose. Beside the orders of the group that buys "
+            "little and often no pair is cheap enough, or no step leaves a round sum to take off."
         )
     return (
         "**Sales: send {group_may} customer[s] who buy little and often a coupon for a larger "
@@ -666,10 +666,15 @@ def _is_open(rule: pd.Series, least: int) -> bool:
 
 def _group_rule(cells: pd.DataFrame, rules: pd.DataFrame, size: int, least: int) -> dict:
     """The first rule that enough of group 2 follow, and enough do not."""
-    part = cells[(cells["kind"] == "behaviour") & (cells["group"] == GROUP)]
-    part = part.merge(rules[[*CODES, *SIDES]].assign(place=range(len(rules))), on=[*CODES])
-    part = part[(part["followed"] >= least) & (part["buyers"] - part["followed"] >= least)]
-    part = part.assign(rate=part["followed"] / part["buyers"])
+    part = cells[cells["kind"] == "behaviour"].merge(
+        rules[[*CODES, *SIDES]].assign(place=range(len(rules))), on=[*CODES]
+    )
+    part = part.assign(rate=part["followed"] / part["buyers"].where(part["buyers"] > 0))
+    part = part.reset_index(drop=True)
+    shown = disclosure.suppress_part(part, part="followed", of="buyers", by=[*CODES, "group"],
+                                     along=["group"], least=least)  # fmt: skip
+    part = part[shown["followed"].notna().to_numpy() & (part["group"] == GROUP).to_numpy()]
+    part = part[(part["followed"] >= least) & (part["buyers"] >= least)]
     best = part.sort_values("place").iloc[0] if len(part) else None
     return {
         "group_from": "" if best is None else best["antecedent"],

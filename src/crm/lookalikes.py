@@ -23,6 +23,8 @@ from crm.tables import LOOKALIKE_OFFERS, TIERS, lookup
 COLUMNS = ("gender", "age_band", "province", "industry", "acquisition")  # of features/tags
 ROWS = ("interest", "social")  # of features/tag_rows
 UNKNOWN = "unknown"
+TESTED = ("later_best", "top", "top_best", "top_share", "found_share", "lift", "lift_low",
+          "lift_high", "p_value")  # fmt: skip
 SURE = 0.05  # p-value up to which the list beats chance
 MOST_PURCHASES = 1  # of a prospect
 DIGITS = 6  # of a weight, so that sums agree on every processor
@@ -46,15 +48,24 @@ def buyers(tags: pd.DataFrame, tiers: pd.DataFrame, profiles: pd.DataFrame) -> p
 def traits(tags: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """One customer and trait that was known before any purchase; what is unknown is none.
 
+    An interest or a like that is dated after the first purchase is left out; what no date is
+    known of is taken to come from the form that customers fill in when they register.
+
     Examples
     --------
     >>> tags = pd.DataFrame({"customer_id": ["a"], "gender": ["unknown"], "age_band": [None],
-    ...                      "province": ["浙江"], "industry": [None], "acquisition": [None]})
-    >>> traits(tags, pd.DataFrame({"customer_id": [], "tag": [], "value": []})).values.tolist()
+    ...                      "province": ["浙江"], "industry": [None], "acquisition": [None],
+    ...                      "first_order_on": [None]})
+    >>> names = ["customer_id", "tag", "value", "since_on"]
+    >>> traits(tags, pd.DataFrame(columns=names)).values.tolist()
     [['a', 'province: 浙江']]
     """
     parts = [tags[["customer_id"]].assign(tag=name, value=tags[name]) for name in COLUMNS]
-    parts.append(rows.loc[rows["tag"].isin(ROWS), ["customer_id", "tag", "value"]])
+    bought_on = dict(zip(tags["customer_id"], tags["first_order_on"], strict=True))
+    first = pd.to_datetime(rows["customer_id"].map(bought_on))
+    is_late = pd.to_datetime(rows["since_on"]) > first
+    kept = rows["tag"].isin(ROWS) & ~is_late
+    parts.append(rows.loc[kept, ["customer_id", "tag", "value"]])
     every = pd.concat([part.astype("object") for part in parts], ignore_index=True)
     every = every[every["value"].notna() & (every["value"] != UNKNOWN) & (every["value"] != "")]
     name = every["tag"].astype("str").str.replace("_", " ") + ": " + every["value"].astype("str")
@@ -122,8 +133,10 @@ def score(
     return customers.assign(score=points, reasons=[words.get(who, "") for who in ids])
 
 
-def tested(scored: pd.DataFrame, *, top_share: float = 0.1) -> dict:
+def tested(scored: pd.DataFrame, *, top_share: float = 0.1, least: int = 5) -> dict:
     """Metrics of the test: how many times more of the best stand at the top than by chance.
+
+    All but `later` are None where a part of it, or what it leaves, is of few customers.
 
     The top is the first `top_share` by score, with all who share the last score, and without those
     of score zero, whom nothing tells from others. `low` and `high` are the interval of the lift.
@@ -139,6 +152,10 @@ def tested(scored: pd.DataFrame, *, top_share: float = 0.1) -> dict:
     low, high = chance.interval(np.array([hits]), np.array([n]))
     share = best / whole if whole else 0.0
     p = itemsets.tails(*(np.array([number]) for number in (hits, n, best)), whole)
+    told = {"later": whole} | dict.fromkeys(TESTED)
+    parts = (best, whole), (n, whole), (hits, n), (best - hits, best)
+    if any(disclosure.share(part, of, least) is None for part, of in parts):
+        return told
     return {
         "later": whole,
         "later_best": best,
@@ -155,7 +172,7 @@ def tested(scored: pd.DataFrame, *, top_share: float = 0.1) -> dict:
 
 def beats_chance(found: dict) -> bool:
     """Whether there may be a list: more of the best at the top than luck explains."""
-    return bool(found["lift"] > 1 and found["p_value"] <= SURE)
+    return bool(found["lift"] and found["lift"] > 1 and found["p_value"] <= SURE)
 
 
 def prospects(tags: pd.DataFrame, permits: pd.DataFrame) -> pd.DataFrame:
@@ -221,7 +238,7 @@ def list_facts(made: pd.DataFrame, *, least: int = 5) -> dict:
     told = {name: disclosure.few(size, least) for name, size in zip(names, sizes, strict=True)}
     if None in told.values():  # with the others it could be worked out
         told = dict.fromkeys(names)
-    return {"listed": disclosure.few(len(made), least) or 0, **told}
+    return {"listed": disclosure.few(len(made), least), **told}
 
 
 def shown(weights: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
@@ -242,14 +259,25 @@ def answer(found: dict) -> str:
         )
     if not found["telling"]:
         return (
-            "**No trait tells the best from other buyers**: of {traits} that were known before a "
-            "purchase, none stands out beyond chance. So there is no list."
+            "**No trait tells the best from other buyers among those who came first**: of "
+            "{traits} that were known before a purchase, none stands out beyond chance. So there "
+            "is no list."
+        )
+    if found["lift"] is None:
+        return (
+            "**Too few came later to test what the best share**, or too few of them are of high "
+            "value. So there is no list."
         )
     if not found["is_sound"]:
         return (
             "**What the best share does not find new ones**: among {later} buyer[s] who "
             "came later, those most like the best were of high value {lift:num} times as "
             "often as any, which luck explains as well. So there is no list."
+        )
+    if not found["listed"]:
+        return (
+            "**Hardly any prospect is like our best customers**, though what these share finds "
+            "new ones: {lift:num} times as many of high value as among any who came later."
         )
     return (
         "**{listed} prospect[s] [is|are] like our best customers.** Put to the test on {later} "
@@ -262,6 +290,8 @@ def test_note(found: dict) -> str:
     """What the test found."""
     if not found["telling"]:
         return "With no trait to go by there is nothing to test."
+    if found["lift"] is None:
+        return "Too few came later, or are of high value, to tell of the test."
     return (
         "Of the {later} buyer[s] who came later, {top_share:pct} stand at the top by score; "
         "{found_share:pct} of those of high value are among them. By luck alone as many would be "
@@ -278,7 +308,7 @@ def traits_tile(found: dict) -> tuple[str, str]:
 
 def lift_tile(found: dict) -> tuple[str, str]:
     """How well the list finds the best, or that it was not put to the test."""
-    if not found["top"] or not found["later_best"]:
+    if not found["top"] or not found["later_best"]:  # none, or few
         return ("not tested", "no later buyers whom a trait tells from others")
     return ("{lift:num}", "among buyers who came later")
 

@@ -122,7 +122,7 @@ def measure(
     given = discounts.filter(_.given_at.date() <= as_of)
     whole = whole.cross_join(given.agg(given=_.count(), priced=_.amount.count()))
     with_coupon = whole.with_coupon.fill_null(0) / whole.orders
-    off = whole.off.fill_null(0).cast("float64") / whole.list_value.cast("float64")
+    off = whole.off.fill_null(0).cast("float64") / whole.list_value.cast("float64").nullif(0)
     return whole.select(
         "customer_id", "orders", "kept_sales",
         coupon_share=(whole.given > 0).ifelse(with_coupon, None).cast("float64").round(6),
@@ -429,7 +429,9 @@ def settled(decided: pd.DataFrame) -> pd.DataFrame:
 
 def _hidden(found: dict) -> bool:
     """Whether one of the personas may not be told, being too few or giving such away."""
-    return any(found[f"{key}_customers"] is None for key in ("price", "quality", "impulse"))
+    return any(
+        found[f"{key}_customers"] is None for key in ("price", "quality", "impulse", "unmoved")
+    )
 
 
 def _discounted(lines: ibis.Table, discounts: ibis.Table, *, as_of: date) -> ibis.Table:

@@ -25,6 +25,7 @@ from crm.tables import lookup
 if TYPE_CHECKING:
     import ibis
 
+NO_OFFER = "without an offer"
 KINDS = ("behaviour", "value", "stage")  # clusters, tiers and life-cycle stages (CMP-02)
 TREATED, CONTROL = "treated", "control"
 WORTH = 0.01  # of a group's purchases, from which an open market is worth a campaign (CLU-17)
@@ -248,7 +249,7 @@ def responses(answers: pd.DataFrame, *, least: int = 5) -> pd.DataFrame:
     Small cells are hidden, and what would give them away.
     """
     rows = answers[answers["kind"].isin(KINDS)]
-    rows = rows.assign(offer=rows["offer"].fillna("without an offer"))
+    rows = rows.assign(offer=rows["offer"].fillna(NO_OFFER))
     made = rows.groupby(["kind", "offer", "group"], as_index=False)[
         ["contacted", "joined", "used", "answered"]
     ].sum()
@@ -283,7 +284,7 @@ def effects(
     """One campaign, arm and group: customers, and those who ordered `within` days of the sending.
 
     Sendings of which fewer days have passed are not decided and left out. Everybody stands once
-    more under the kind `all`.
+    more under the kind `all`. `sent_on` is the day of the first sending.
     """
     import ibis
     from ibis import _
@@ -302,7 +303,7 @@ def effects(
     )
     rows = every.inner_join(groups, "customer_id")
     made = rows.group_by("campaign_id", "arm", "kind", "group").agg(
-        invited=_.count(), met=_.is_met.fill_null(False).sum(), sent_on=_.sent_at.date().max()
+        invited=_.count(), met=_.is_met.fill_null(False).sum(), sent_on=_.sent_at.date().min()
     )
     named = campaigns.select("campaign_id", "campaign_name", "offer").distinct(
         on="campaign_id", keep="first"
@@ -313,21 +314,28 @@ def effects(
 def compared(effects: pd.DataFrame, *, kind: str, since: date, least: int = 5) -> pd.DataFrame:
     """One campaign and group with both arms: share that ordered in each, and the difference.
 
-    The interval of the difference is the hybrid one of Newcombe (1998). Campaigns sent up to
-    `since` are left out. A cell of few in either arm is hidden.
+    The interval of the difference is the hybrid one of Newcombe (1998). Campaigns of which the
+    first sending was up to `since` are left out, so that no group was found after its sending. A
+    group of few in either arm is hidden, and others of its campaign with it until the hidden ones
+    cannot be told from everybody less those that are shown.
     """
     rows = effects[(effects["kind"] == kind) & (effects["sent_on"] > pd.Timestamp(since))]
-    keys = ["campaign_id", "group"]
-    left_out = rows.loc[rows["arm"] == CONTROL, [*keys, "invited", "met"]]
-    both = rows[rows["arm"] == TREATED].merge(left_out, on=keys, suffixes=("", "_control"))
+    keys, told = ["campaign_id", "group"], ["sent_on", "campaign_name", "offer"]
+    wide = rows.pivot_table(index=keys, columns="arm", values=["invited", "met"], fill_value=0)
+    arms = {"": TREATED, "_control": CONTROL}
+    columns = {f"{name}{end}": wide.get((name, arm), 0)
+               for end, arm in arms.items() for name in ("invited", "met")}  # fmt: skip
+    both = pd.DataFrame(columns, wide.index).reset_index()
+    about = rows.sort_values("sent_on").groupby("campaign_id", as_index=False)[told].first()
+    both = both.merge(about, on="campaign_id")
     both = both.sort_values(["sent_on", "campaign_id", "group"], ignore_index=True)
-    few = [(both[name] < least) | (both[met] < least) | (both[name] - both[met] < least)
-           for name, met in (("invited", "met"), ("invited_control", "met_control"))]  # fmt: skip
-    both = both[~(few[0] | few[1])].reset_index(drop=True)
+    shown = [_told(part[[*columns]], least) for _, part in both.groupby("campaign_id")]
+    is_told = pd.concat(shown).reindex(both.index) if shown else pd.Series(dtype="bool")
+    both = both[is_told].reset_index(drop=True)
     t, c = both["met"] / both["invited"], both["met_control"] / both["invited_control"]
     (t_low, t_high), (c_low, c_high) = (chance.interval(both[f"met{s}"], both[f"invited{s}"])
                                         for s in ("", "_control"))  # fmt: skip
-    name = both["campaign_name"].fillna(both["campaign_id"])
+    name = both["campaign_name"].astype("object").fillna(both["campaign_id"])
     return pd.DataFrame({
         "campaign": name + " " + both["sent_on"].dt.strftime("%Y-%m"), "offer": both["offer"],
         "group": both["group"], "treated": both["invited"], "left_out": both["invited_control"],
@@ -335,6 +343,21 @@ def compared(effects: pd.DataFrame, *, kind: str, since: date, least: int = 5) -
         "low_share": t - c - np.sqrt((t - t_low) ** 2 + (c_high - c) ** 2),
         "high_share": t - c + np.sqrt((t_high - t) ** 2 + (c - c_low) ** 2),
     })  # fmt: skip
+
+
+def _told(groups: pd.DataFrame, least: int) -> pd.Series:
+    """Which groups of one campaign may be told, when everybody is: the rest is never of few."""
+    parts = groups.assign(
+        rest=groups["invited"] - groups["met"],
+        rest_control=groups["invited_control"] - groups["met_control"],
+    )
+    hidden = (parts < least).any(axis=1)
+    for place in parts.sum(axis=1).sort_values(kind="stable").index:
+        left = parts[hidden].sum()
+        if not ((left > 0) & (left < least)).any():
+            break
+        hidden[place] = True
+    return ~hidden
 
 
 def together(whole: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
@@ -390,6 +413,7 @@ def response_facts(offers: pd.DataFrame, whole: pd.DataFrame) -> dict:
     everybody; the newest campaign is told.
     """
     told = offers[offers["kind"] == KINDS[0]].dropna(subset=["low_share"])
+    told = told[(told["answered_share"] > 0) & (told["offer"] != NO_OFFER)]
     place = np.lexsort([told["group"], told["offer"], -told["low_share"].round(9)])
     best = told.iloc[place[0]] if len(told) else None
     last = whole.iloc[-1] if len(whole) else None
@@ -480,7 +504,7 @@ def invited_note(found: dict) -> str:
 def answer_tile(found: dict) -> tuple[str, str]:
     """The best answer, or that none is known."""
     if not found["cells"]:
-        return ("not known", "no campaign, or too few invited")
+        return ("not known", "no offer that enough were invited to and answered")
     return ("{answer_share:pct}", "of invitations, {answer_offer:text}")
 
 
@@ -494,10 +518,13 @@ def compared_tile(found: dict) -> tuple[str, str]:
 def response_note(found: dict) -> str:
     """Which group answers to which offer (CLU-13)."""
     if not found["cells"]:
-        return "Marketing: no campaign in the window, or too few were invited to tell."
+        return (
+            "Marketing: no offer to send first. No campaign of the window had one that enough "
+            "were invited to and answered."
+        )
     return (
         "**Marketing: send *{answer_offer:text}* to the group *{answer_group:text}* first.** "
-        "{answer_share:pct} of its {answer_contacted} invitation[s] to it were joined or used; "
+        "{answer_share:pct} of {answer_contacted} invitation[s] to it [was|were] joined or used; "
         "the true share lies between {answer_low:pct} and {answer_high:pct}."
     )
 

@@ -315,7 +315,7 @@ def effort_facts(grouped: pd.DataFrame, groups: pd.DataFrame) -> dict:
         found[f"least_{column}"] = float(row[column]) if column in groups else None
     told = [name.replace("_", " ") for name in EFFORTS if grouped[name].notna().any()]
     number = found["least_customers"]
-    given = {name: found[f"least_{name}_share"] for name in EFFORTS[:2]}
+    given = {name.replace("_", " "): found[f"least_{name}_share"] for name in EFFORTS}
     given = {name: share for name, share in given.items() if share is not None}
     takes = [f"{wording.form(share, 'pct')} of {name}" for name, share in given.items()]
     brought = found["least_spend_share"]
@@ -390,7 +390,8 @@ def fell_note(found: dict) -> str:
         )
     return (
         "**Sales: call those who fell from {fell_from} to {fell_to} since {before_on:date}**, of "
-        "the moves down from the two upper tiers the one with most money a customer: "
+        "the moves down from the two upper tiers with enough to call the one with most money a "
+        "customer: "
         "{fell_customers} customer[s] who spent {fell_spend:money}, {fell_each:money} each. "
         "{fell_contacts} of them may be contacted; ask what changed. The lapsing, valuable "
         "customers whom the RFM page lists may be among them: begin with that list, and call "
@@ -435,7 +436,7 @@ def effort_note(found: dict) -> str:
     if not found["least_takes_more"]:
         return (
             "Service and marketing: nothing to move. The {least_customers} buyer[s] who spent "
-            "least take no larger share of cases or messages than they bring of spend."
+            "least take no larger share of {known_effort:text} than they bring of spend."
         )
     return (
         "**Service and marketing: let routine carry what it can for the {least_customers} "
